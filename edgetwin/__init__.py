@@ -1,0 +1,1 @@
+"""The gateway beside the machine: acquisition, live twin, anomaly detection, guarded control, lossless forwarding."""

@@ -1,0 +1,1 @@
+"""Models: training on the gateway, and scoring with onnxruntime."""

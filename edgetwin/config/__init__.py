@@ -1,0 +1,1 @@
+"""YAML text to a plan, with errors a technician can act on."""

@@ -1,0 +1,5 @@
+"""Safe expressions (being written)."""
+
+
+class Expression:
+    """An expression over tags."""

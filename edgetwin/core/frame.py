@@ -1,0 +1,111 @@
+"""Frames: the one record. A frame is what one turn of the engine took in and what it gave out.
+
+Recording, replay, history, summaries and status are all views of the stream of frames. The engine is pure, so
+feeding it the inputs of recorded frames again must give the same frames: that is what ``edgetwin replay`` checks.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetwin.core.event import Event
+from edgetwin.core.plan import Mode
+from edgetwin.core.reading import Instant, ReadingBatch, WriteRequest, WriteResult
+
+# ---------------------------------------------------------------- what a turn may take in
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A subscription said that nothing changed: these tags' last values are still true now."""
+
+    tags: range
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A device was found (``up``) or lost, and why."""
+
+    device: int
+    up: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed: look for what is stale, frozen or overdue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reflect:
+    """The writes are on the wire: sample, score, judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModeRequest:
+    """A person asks a loop to change its mode."""
+
+    loop: int
+    mode: Mode
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInstalled:
+    """A model file takes over a detector: the bytes of the ONNX file, so that a recording is complete in itself."""
+
+    detector: int
+    onnx: bytes
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUnavailable:
+    """A detector has no model it may trust, and why."""
+
+    detector: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The daemon is asked to end: every loop follows its end rule now."""
+
+
+Input: TypeAlias = (
+    ReadingBatch
+    | Confirmed
+    | Link
+    | WriteResult
+    | Tick
+    | Reflect
+    | ModeRequest
+    | ModelInstalled
+    | ModelUnavailable
+    | Stop
+)
+
+# ---------------------------------------------------------------- what a turn may give out
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A detector has seen enough: train a model on these rows, float64[rows, tags]."""
+
+    detector: int
+    rows: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One turn. ``inner`` are the readings that edgetwin made itself (derived, loop and detector tags)."""
+
+    number: int
+    at: Instant
+    input: Input
+    inner: ReadingBatch | None = None
+    writes: tuple[WriteRequest, ...] = ()
+    events: tuple[Event, ...] = ()
+    lessons: tuple[Lesson, ...] = ()

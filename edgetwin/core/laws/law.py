@@ -1,0 +1,40 @@
+"""The seam every control law is behind: frozen settings, state handed in and out, no clock, no limits of its own."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a law sees in one step. ``dt`` is in seconds since its last step; ``inputs`` are its other tags."""
+
+    pv: float
+    sp: float
+    dt: float
+    inputs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Where the output may go in this step: limits and rate together, so that a law can stop winding up."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The output a law wants, inside the band, and its state for the next step."""
+
+    mv: float
+    state: object
+
+
+class Law(Protocol):
+    """An algorithm with its settings. Frozen; the same arguments always give the same step."""
+
+    def start(self, sample: Sample, mv: float) -> object:
+        """The state from which the next step continues at ``mv`` without a bump."""
+
+    def step(self, state: object, sample: Sample, band: Band) -> Step:
+        """One step of the law."""

@@ -1,0 +1,206 @@
+"""The plan: the configuration compiled to what each part of a running gateway needs, all frozen, nothing to look up.
+
+Only ``config.compile`` makes plans. Shells take their own part (``ModbusSettings``, ``MqttSettings`` …) and know
+nothing of YAML. Durations are integers in nanoseconds unless the name carries another unit.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from edgetwin.core.expression import Expression
+from edgetwin.core.laws.law import Law
+from edgetwin.core.tags import TagTable
+
+SECOND = 1_000_000_000
+
+
+# ---------------------------------------------------------------- devices
+
+
+@dataclass(frozen=True, slots=True)
+class ScanGroup:
+    """Tags of one device that are read together. ``tags`` are ascending twin indices without a hole."""
+
+    number: int
+    period: int
+    tags: range
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusSettings:
+    """One Modbus TCP unit. ``max_gap`` is in registers; ``in_flight`` is how many requests may be open at once."""
+
+    host: str
+    port: int = 502
+    unit: int = 1
+    timeout: int = SECOND
+    pause: int = 0
+    in_flight: int = 1
+    max_registers: int = 125
+    max_bits: int = 2000
+    max_gap: int = 32
+
+
+class Security(StrEnum):
+    """How an OPC UA channel is protected."""
+
+    SIGN_AND_ENCRYPT = "sign and encrypt"
+    SIGN = "sign"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class OpcuaSettings:
+    """One OPC UA server. ``pki`` holds own/, trusted/ and rejected/ certificates."""
+
+    url: str
+    subscribe: bool = False
+    security: Security = Security.SIGN_AND_ENCRYPT
+    user: str = ""
+    password_file: Path | None = None
+    pki: Path | None = None
+    timeout: int = 2 * SECOND
+    max_nodes: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePlan:
+    """One device: which driver, its settings, and what to read how often."""
+
+    index: int
+    name: str
+    driver: str
+    settings: object
+    groups: tuple[ScanGroup, ...]
+    retry: int = 5 * SECOND
+
+
+# ---------------------------------------------------------------- twin, analysis
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedPlan:
+    """A tag that is computed: its expression over other tags."""
+
+    tag: int
+    expression: Expression
+    inputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorPlan:
+    """One asset watched by one model.
+
+    A row of all ``tags`` is taken every ``every``; the model sees the last ``window`` rows. With ``model`` None the
+    built-in detector is trained on the first ``train`` good rows. An alarm starts when the score passes ``limit``.
+    """
+
+    name: str
+    tags: tuple[int, ...]
+    score_tag: int
+    verdict_tag: int
+    every: int = SECOND
+    window: int = 30
+    train: int = 400
+    limit: float = 1.53
+    model: Path | None = None
+    sha256: str = ""
+
+
+# ---------------------------------------------------------------- control
+
+
+class Mode(StrEnum):
+    """What a loop may do. ``shadow`` computes and records what it would write; only ``auto`` writes."""
+
+    OFF = "off"
+    SHADOW = "shadow"
+    AUTO = "auto"
+
+
+class Fallback(StrEnum):
+    """What happens to the output when the loop can no longer be trusted, or stops."""
+
+    HOLD = "hold"
+    VALUE = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """A fail-safe or end rule: hold what stands, or go to ``value`` at the tag's own rate."""
+
+    action: Fallback = Fallback.HOLD
+    value: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPlan:
+    """One control loop. ``sp`` is a number or the index of a tag; the last four are the loop's own twin tags."""
+
+    name: str
+    law: Law
+    pv: int
+    sp: float | int
+    sp_is_tag: bool
+    mv: int
+    every: int
+    mode: Mode
+    on_fault: Fail
+    on_stop: Fail
+    permissives: tuple[tuple[str, Expression, tuple[int, ...]], ...]
+    sp_tag: int
+    out_tag: int
+    mode_tag: int
+    inputs: tuple[int, ...] = ()
+
+
+# ---------------------------------------------------------------- office side
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """One broker. TLS is on unless ``tls`` is False, which the configuration allows only by name."""
+
+    host: str
+    port: int
+    tls: bool = True
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    user: str = ""
+    password_file: Path | None = None
+    client_id: str = ""
+    keepalive_s: int = 15
+    in_flight: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamPlan:
+    """One upstream: where it goes, below which topic, and what is sent."""
+
+    name: str
+    broker: MqttSettings
+    topic: str
+    window: int = 10 * SECOND
+    values: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPlan:
+    """Everything one daemon does. ``text`` is the configuration it was compiled from, for the recording's header."""
+
+    name: str
+    state: Path
+    tags: TagTable
+    devices: tuple[DevicePlan, ...]
+    derived: tuple[DerivedPlan, ...] = ()
+    detectors: tuple[DetectorPlan, ...] = ()
+    loops: tuple[LoopPlan, ...] = ()
+    upstreams: tuple[UpstreamPlan, ...] = ()
+    control: bool = False
+    outbox_bytes: int = 256 << 20
+    recording_bytes: int = 0
+    text: str = ""
+    assets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

@@ -1,0 +1,110 @@
+"""Tags: what edgetwin knows about each value before the first one arrives."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class ValueType(StrEnum):
+    """How a value lies in the device. ``auto``: the device says it itself (OPC UA)."""
+
+    BIT = "bit"
+    INT16 = "int16"
+    UINT16 = "uint16"
+    INT32 = "int32"
+    UINT32 = "uint32"
+    INT64 = "int64"
+    UINT64 = "uint64"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    BCD16 = "bcd16"
+    BCD32 = "bcd32"
+    TEXT = "text"
+    AUTO = "auto"
+
+
+class TagKind(StrEnum):
+    """Where a tag's value comes from."""
+
+    MEASURED = "measured"
+    DERIVED = "derived"
+    LOOP = "loop"
+    DETECTOR = "detector"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLimits:
+    """What may ever be written to a tag, in engineering units: the technician's word, checked by the guard.
+
+    ``rate`` is the largest change per second (inf: none); a new value closer than ``deadband`` to what stands is
+    not worth a write; ``tolerance`` is how far the read-back may differ (the resolution of the device's type).
+    """
+
+    low: float
+    high: float
+    rate: float = math.inf
+    deadband: float = 0.0
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One named value. ``index`` is its place in every column of the twin.
+
+    ``address`` is the driver's own (core.address), None where no device holds it. ``low``/``high`` are the range of
+    the engineering unit (a value outside is uncertain). ``period`` ns is how often a new value is due; it is stale
+    after two. ``frozen_after`` ns (0: never) is how long a living sensor may show exactly the same value.
+    """
+
+    index: int
+    name: str
+    kind: TagKind = TagKind.MEASURED
+    type: ValueType = ValueType.AUTO
+    unit: str = ""
+    device: int = -1
+    address: object = None
+    period: int = 1_000_000_000
+    low: float = -math.inf
+    high: float = math.inf
+    scale: float = 1.0
+    offset: float = 0.0
+    deadband: float = 0.0
+    frozen_after: int = 0
+    write: WriteLimits | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TagTable:
+    """All tags in order of index, and their names: ``device/tag``, with ``asset/tag`` as a second name."""
+
+    tags: tuple[Tag, ...]
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    _index: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Index the names."""
+        names = {tag.name: tag.index for tag in self.tags}
+        object.__setattr__(self, "_index", {**self.aliases, **names})
+
+    def __len__(self) -> int:
+        """How many tags there are: the length of every twin column."""
+        return len(self.tags)
+
+    def __getitem__(self, index: int) -> Tag:
+        """The tag at a place in the twin."""
+        return self.tags[index]
+
+    def __iter__(self) -> Iterator[Tag]:
+        """All tags in order of index."""
+        return iter(self.tags)
+
+    def find(self, name: str) -> int | None:
+        """The index of a tag by either of its names."""
+        return self._index.get(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that ``find`` knows."""
+        return tuple(self._index)

@@ -1,0 +1,1 @@
+"""A simulated plant good enough to learn from, and the story told on it."""

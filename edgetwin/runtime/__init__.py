@@ -1,0 +1,1 @@
+"""The loops, their supervision, the clock, and the wiring."""

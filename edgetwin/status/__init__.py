@@ -1,0 +1,1 @@
+"""What a running daemon tells people and the service manager."""

@@ -1,0 +1,1 @@
+"""What must survive: outbox, journal and recordings, on disk."""
