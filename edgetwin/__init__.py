@@ -1,1 +1,1 @@
-"""The gateway beside the machine: acquisition, live twin, anomaly detection, guarded control, lossless forwarding."""
+"""The gateway beside the machine: reads, keeps a twin, detects, steers and forwards without loss."""

@@ -1,1 +1,4 @@
-"""The pure core: computes, and does nothing else. Time, randomness and configuration are arguments."""
+"""The pure core: computes, and does nothing else.
+
+Time, randomness and configuration are arguments.
+"""

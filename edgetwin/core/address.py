@@ -10,7 +10,7 @@ class AddressError(ValueError):
 
 
 class Table(StrEnum):
-    """The four tables of Modbus (application protocol v1.1b3 §4.3), by the digit technicians write."""
+    """The four tables of Modbus (application protocol v1.1b3 §4.3), by the digit people write."""
 
     COIL = "0x"
     DISCRETE = "1x"
@@ -30,7 +30,10 @@ class Table(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class ModbusAddress:
-    """``offset`` is what goes on the wire (from 0). ``bit`` 0 to 15 picks one bit of a register, -1 none."""
+    """Where a Modbus value lies.
+
+    ``offset`` is what goes on the wire (from 0); ``bit`` 0 to 15 picks one bit of a register, -1 none.
+    """
 
     table: Table
     offset: int
@@ -47,7 +50,7 @@ _NUMBER = re.compile(r"\d{1,6}")
 
 
 def parse_modbus(text: str) -> ModbusAddress:
-    """Read ``4x0001`` (numbered from 1, as in most manuals) or ``holding:0`` (numbered from 0, as on the wire).
+    """Read ``4x0001`` (from 1, as in most manuals) or ``holding:0`` (from 0, as on the wire).
 
     Raises:
         AddressError: neither form, or outside the 65536 items of a table.
@@ -58,7 +61,8 @@ def parse_modbus(text: str) -> ModbusAddress:
         table, offset = Table[match[1].upper()], int(match[2])
     elif _NUMBER.fullmatch(text):
         raise AddressError(
-            f"{text!r} can be read in two ways. Say which: 4x{text[-4:]:0>4} (holding register, numbered from 1), "
+            f"{text!r} can be read in two ways. "
+            f"Say which: 4x{text[-4:]:0>4} (holding register, numbered from 1), "
             f"or holding:{int(text)} (numbered from 0)"
         )
     else:
@@ -77,7 +81,9 @@ def parse_modbus(text: str) -> ModbusAddress:
 
 @dataclass(frozen=True, slots=True, order=True)
 class NodeAddress:
-    """An OPC UA node (OPC 10000-6 §5.3.1.10). ``uri`` is resolved anew on each session; without one, ``namespace``.
+    """An OPC UA node (OPC 10000-6 §5.3.1.10).
+
+    ``uri`` is resolved anew on each session; without one, ``namespace``.
 
     ``kind`` is ``i`` (numeric), ``s`` (string), ``g`` (GUID) or ``b`` (opaque, base64).
     """

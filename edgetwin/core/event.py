@@ -29,7 +29,10 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. ``subject`` is a device, tag, loop or detector; ``facts`` are for programs."""
+    """One thing that happened.
+
+    ``subject`` is a device, tag, loop or detector; ``facts`` are for programs.
+    """
 
     kind: EventKind
     subject: str

@@ -1,7 +1,8 @@
 """Frames: the one record. A frame is what one turn of the engine took in and what it gave out.
 
-Recording, replay, history, summaries and status are all views of the stream of frames. The engine is pure, so
-feeding it the inputs of recorded frames again must give the same frames: that is what ``edgetwin replay`` checks.
+Recording, replay, history, summaries and status are all views of the stream of frames. The engine
+is pure, so feeding it the inputs of recorded frames again must give the same frames: that is what
+``edgetwin replay`` checks.
 """
 
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class ModeRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelInstalled:
-    """A model file takes over a detector: the bytes of the ONNX file, so that a recording is complete in itself."""
+    """A model takes over a detector: the file's bytes, so that a recording is complete in itself."""
 
     detector: int
     onnx: bytes
@@ -100,7 +101,10 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One turn. ``inner`` are the readings that edgetwin made itself (derived, loop and detector tags)."""
+    """One turn.
+
+    ``inner`` are the readings that edgetwin made itself (derived, loop and detector tags).
+    """
 
     number: int
     at: Instant

@@ -1,7 +1,9 @@
-"""The plan: the configuration compiled to what each part of a running gateway needs, all frozen, nothing to look up.
+"""The plan: the configuration compiled to what each part of a running gateway needs.
 
-Only ``config.compile`` makes plans. Shells take their own part (``ModbusSettings``, ``MqttSettings`` …) and know
-nothing of YAML. Durations are integers in nanoseconds unless the name carries another unit.
+All of it is frozen, and nothing is left to look up.
+Only ``config.compile`` makes plans. Shells take their own part (``ModbusSettings``,
+``MqttSettings`` …) and know nothing of YAML. Durations are integers in nanoseconds unless the name
+carries another unit.
 """
 
 from collections.abc import Mapping
@@ -21,7 +23,10 @@ SECOND = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class ScanGroup:
-    """Tags of one device that are read together. ``tags`` are ascending twin indices without a hole."""
+    """Tags of one device that are read together.
+
+    ``tags`` are ascending twin indices without a hole.
+    """
 
     number: int
     period: int
@@ -30,7 +35,10 @@ class ScanGroup:
 
 @dataclass(frozen=True, slots=True)
 class ModbusSettings:
-    """One Modbus TCP unit. ``max_gap`` is in registers; ``in_flight`` is how many requests may be open at once."""
+    """One Modbus TCP unit.
+
+    ``max_gap`` is in registers; ``in_flight`` is how many requests may be open at once.
+    """
 
     host: str
     port: int = 502
@@ -93,8 +101,9 @@ class DerivedPlan:
 class DetectorPlan:
     """One asset watched by one model.
 
-    A row of all ``tags`` is taken every ``every``; the model sees the last ``window`` rows. With ``model`` None the
-    built-in detector is trained on the first ``train`` good rows. An alarm starts when the score passes ``limit``.
+    A row of all ``tags`` is taken every ``every``; the model sees the last ``window`` rows. With
+    ``model`` None the built-in detector is trained on the first ``train`` good rows. An alarm
+    starts when the score passes ``limit``.
     """
 
     name: str
@@ -113,7 +122,10 @@ class DetectorPlan:
 
 
 class Mode(StrEnum):
-    """What a loop may do. ``shadow`` computes and records what it would write; only ``auto`` writes."""
+    """What a loop may do.
+
+    ``shadow`` computes and records what it would write; only ``auto`` writes.
+    """
 
     OFF = "off"
     SHADOW = "shadow"
@@ -137,7 +149,10 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class LoopPlan:
-    """One control loop. ``sp`` is a number or the index of a tag; the last four are the loop's own twin tags."""
+    """One control loop.
+
+    ``sp`` is a number or the index of a tag; the last four are the loop's own twin tags.
+    """
 
     name: str
     law: Law
@@ -161,7 +176,10 @@ class LoopPlan:
 
 @dataclass(frozen=True, slots=True)
 class MqttSettings:
-    """One broker. TLS is on unless ``tls`` is False, which the configuration allows only by name."""
+    """One broker.
+
+    TLS is on unless ``tls`` is False, which the configuration allows only by name.
+    """
 
     host: str
     port: int
@@ -189,7 +207,10 @@ class UpstreamPlan:
 
 @dataclass(frozen=True, slots=True)
 class GatewayPlan:
-    """Everything one daemon does. ``text`` is the configuration it was compiled from, for the recording's header."""
+    """Everything one daemon does.
+
+    ``text`` is the configuration it was compiled from, for the recording's header.
+    """
 
     name: str
     state: Path

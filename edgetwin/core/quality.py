@@ -1,7 +1,8 @@
 """Quality of a value: one byte, its class in the top two bits, the reason in the rest.
 
-The classes are those of OPC UA (OPC 10000-4 §7.39: good 00, uncertain 01, bad 10), so that one comparison
-answers "may a control law use this?" for a whole column: ``quality < Quality.UNCERTAIN``.
+The classes are those of OPC UA (OPC 10000-4 §7.39: good 00, uncertain 01, bad 10), so that one
+comparison answers "may a control law use this?" for a whole column:
+``quality < Quality.UNCERTAIN``.
 """
 
 from enum import IntEnum

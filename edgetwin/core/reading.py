@@ -1,4 +1,4 @@
-"""What flows between the field and the core: instants, batches of readings, write requests and their results."""
+"""What flows between field and core: instants, batches of readings, write requests and results."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,14 +13,14 @@ Times: TypeAlias = NDArray[np.int64]
 Indices: TypeAlias = slice | NDArray[np.intp]
 
 Scalar: TypeAlias = float | int | bool | str
-"""A value as people and devices know it: what the exact and the cold lane carry, and what a write may ask for."""
+"""A value as people and devices know it: what the exact lane carries, and what a write asks for."""
 
 
 class Instant(NamedTuple):
     """One moment on both clocks, in nanoseconds.
 
-    ``mono`` is for every interval and decision; ``wall`` (UTC since 1970) is only ever a stamp, so a clock
-    step cannot move a control action.
+    ``mono`` is for every interval and decision; ``wall`` (UTC since 1970) is only ever a stamp, so
+    a clock step cannot move a control action.
     """
 
     mono: int
@@ -34,8 +34,8 @@ class ReadingBatch:
     ``tags``         twin indices, a slice (the usual, cheap case) or n indices
     ``values``       float64[n], scaled to engineering units; NaN where there is no value
     ``quality``      uint8[n] of Quality; 0 (an int) when all are good
-    ``source_time``  int64[n] UTC ns given by the device, or one int for all; 0 when the device gives none
-    ``objects``      the lane of what float64 cannot hold: (twin index, 64-bit integer or text)
+    ``source_time``  int64[n] UTC ns given by the device, or one int for all; 0: the device gives none
+    ``objects``      what float64 cannot hold: (twin index, 64-bit integer or text)
     """
 
     tags: Indices
@@ -59,8 +59,9 @@ class Authority(StrEnum):
 class WriteRequest:
     """A value that the guard has let through and a device shall now take.
 
-    Only ``core.guard`` makes these (an architecture test holds that); a driver executes and answers each with
-    exactly one WriteResult. ``expires`` is monotonic ns: a request still unsent then is answered EXPIRED.
+    Only ``core.guard`` makes these (an architecture test holds that); a driver executes and answers
+    each with exactly one WriteResult. ``expires`` is monotonic ns: a request still unsent then is
+    answered EXPIRED.
     """
 
     number: int
@@ -84,7 +85,7 @@ class WriteOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """The end of one write: what came of it, and what the device says it now holds (NaN: not read back)."""
+    """The end of one write, and what the device says it now holds (NaN: not read back)."""
 
     number: int
     tag: int

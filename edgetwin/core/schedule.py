@@ -1,7 +1,7 @@
 """A grid of due times that never drifts and never queues what it missed.
 
-Due times are start + offset + k × period on the monotonic clock. After a late wake-up the grid goes on at the next
-due time still ahead; the ones passed by are counted, never made up for.
+Due times are start + offset + k * period on the monotonic clock. After a late wake-up the grid goes
+on at the next due time still ahead; the ones passed by are counted, never made up for.
 """
 
 from typing import NamedTuple

@@ -35,10 +35,12 @@ class TagKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WriteLimits:
-    """What may ever be written to a tag, in engineering units: the technician's word, checked by the guard.
+    """What may ever be written to a tag: the technician's word, in engineering units.
 
-    ``rate`` is the largest change per second (inf: none); a new value closer than ``deadband`` to what stands is
-    not worth a write; ``tolerance`` is how far the read-back may differ (the resolution of the device's type).
+    The guard checks each write against it.
+    ``rate`` is the largest change per second (inf: none); a new value closer than ``deadband`` to
+    what stands is not worth a write; ``tolerance`` is how far the read-back may differ (the
+    resolution of the device's type).
     """
 
     low: float
@@ -52,9 +54,10 @@ class WriteLimits:
 class Tag:
     """One named value. ``index`` is its place in every column of the twin.
 
-    ``address`` is the driver's own (core.address), None where no device holds it. ``low``/``high`` are the range of
-    the engineering unit (a value outside is uncertain). ``period`` ns is how often a new value is due; it is stale
-    after two. ``frozen_after`` ns (0: never) is how long a living sensor may show exactly the same value.
+    ``address`` is the driver's own (core.address), None where no device holds it. ``low``/``high``
+    are the range of the engineering unit (a value outside is uncertain). ``period`` ns is how often
+    a new value is due; it is stale after two. ``frozen_after`` ns (0: never) is how long a living
+    sensor may show exactly the same value.
     """
 
     index: int
@@ -77,7 +80,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class TagTable:
-    """All tags in order of index, and their names: ``device/tag``, with ``asset/tag`` as a second name."""
+    """All tags by index and by name (``device/tag``, and ``asset/tag`` as a second name)."""
 
     tags: tuple[Tag, ...]
     aliases: Mapping[str, int] = field(default_factory=dict)

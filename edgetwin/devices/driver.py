@@ -1,8 +1,8 @@
 """The seam every field protocol is behind.
 
-A driver is pushed, not awaited: ``start_scan`` and ``start_write`` put requests on the wire and return; when the
-bytes come back the driver hands decoded columns to the sink *in the same event-loop turn*, so the engine can
-react and the next write can leave before anything else runs.
+A driver is pushed, not awaited: ``start_scan`` and ``start_write`` put requests on the wire and
+return; when the bytes come back the driver hands decoded columns to the sink *in the same
+event-loop turn*, so the engine can react and the next write can leave before anything else runs.
 
     connect ──▶ start_scan ──▶ sink.readings ─┐
        ▲        start_write ─▶ sink.written   │ until the device is lost
@@ -30,7 +30,10 @@ class Sink(Protocol):
 
 
 class Driver(Protocol):
-    """One device. Made once by its supervisor, then connected, lost and connected again for years."""
+    """One device.
+
+    Made once by its supervisor, then connected, lost and connected again for years.
+    """
 
     async def connect(self) -> None:
         """Reach the device and make ready to scan.
@@ -47,10 +50,16 @@ class Driver(Protocol):
         """
 
     def start_scan(self, group: int) -> bool:
-        """Ask for the readings of one scan group. False: the previous scan of it is still out (an overrun)."""
+        """Ask for the readings of one scan group.
+
+        False: the previous scan of it is still out (an overrun).
+        """
 
     def start_write(self, request: WriteRequest) -> None:
         """Write ahead of any waiting read, read it back, and answer with one ``sink.written``."""
 
     async def close(self) -> None:
-        """Leave the device in good order. Never raises; open writes are answered NO_COMMUNICATION."""
+        """Leave the device in good order.
+
+        Never raises; open writes are answered NO_COMMUNICATION.
+        """

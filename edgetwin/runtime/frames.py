@@ -9,7 +9,10 @@ CAPACITY = 10_000
 
 
 class FrameQueue:
-    """Bounded. When full the oldest frame is dropped and counted: the office may fall behind, the field not wait."""
+    """Bounded: when full, the oldest frame is dropped and counted.
+
+    The office may fall behind; the field never waits for it.
+    """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._frames: deque[Frame] = deque(maxlen=capacity)
