@@ -1,1 +1,1 @@
-"""The gateway beside the machine: reads, keeps a twin, detects, steers and forwards without loss."""
+"""The gateway beside the machine: reads, keeps a twin, detects, steers, forwards without loss."""

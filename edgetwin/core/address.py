@@ -32,7 +32,7 @@ class Table(StrEnum):
 class ModbusAddress:
     """Where a Modbus value lies.
 
-    ``offset`` is what goes on the wire (from 0); ``bit`` 0 to 15 picks one bit of a register, -1 none.
+    ``offset`` is what goes on the wire (from 0); ``bit`` 0 to 15 picks one bit, -1 none.
     """
 
     table: Table

@@ -55,7 +55,7 @@ class ModeRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelInstalled:
-    """A model takes over a detector: the file's bytes, so that a recording is complete in itself."""
+    """A model takes over a detector: the file's bytes, so that a recording is complete."""
 
     detector: int
     onnx: bytes

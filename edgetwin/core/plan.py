@@ -1,9 +1,8 @@
 """The plan: the configuration compiled to what each part of a running gateway needs.
 
-All of it is frozen, and nothing is left to look up.
-Only ``config.compile`` makes plans. Shells take their own part (``ModbusSettings``,
-``MqttSettings`` …) and know nothing of YAML. Durations are integers in nanoseconds unless the name
-carries another unit.
+All of it is frozen, and nothing is left to look up. Only ``config.compile`` makes plans. Shells
+take their own part (``ModbusSettings``, ``MqttSettings`` …) and know nothing of YAML. Durations are
+integers in nanoseconds unless the name carries another unit.
 """
 
 from collections.abc import Mapping

@@ -34,7 +34,7 @@ class ReadingBatch:
     ``tags``         twin indices, a slice (the usual, cheap case) or n indices
     ``values``       float64[n], scaled to engineering units; NaN where there is no value
     ``quality``      uint8[n] of Quality; 0 (an int) when all are good
-    ``source_time``  int64[n] UTC ns given by the device, or one int for all; 0: the device gives none
+    ``source_time``  int64[n] UTC ns given by the device, or one int for all; 0: it gives none
     ``objects``      what float64 cannot hold: (twin index, 64-bit integer or text)
     """
 

@@ -37,10 +37,9 @@ class TagKind(StrEnum):
 class WriteLimits:
     """What may ever be written to a tag: the technician's word, in engineering units.
 
-    The guard checks each write against it.
-    ``rate`` is the largest change per second (inf: none); a new value closer than ``deadband`` to
-    what stands is not worth a write; ``tolerance`` is how far the read-back may differ (the
-    resolution of the device's type).
+    The guard checks each write against it. ``rate`` is the largest change per second (inf: none);
+    a new value closer than ``deadband`` to what stands is not worth a write; ``tolerance`` is how
+    far the read-back may differ (the resolution of the device's type).
     """
 
     low: float
