@@ -56,7 +56,9 @@ class Tag:
     ``address`` is the driver's own (core.address), None where no device holds it. ``low``/``high``
     are the range of the engineering unit (a value outside is uncertain). ``period`` ns is how often
     a new value is due; it is stale after two. ``frozen_after`` ns (0: never) is how long a living
-    sensor may show exactly the same value.
+    sensor may show exactly the same value. ``order`` is how the bytes lie in the device, a
+    permutation of ``AB``, ``ABCD`` or ``ABCDEFGH`` ("": most significant first); ``length`` is how
+    many registers a text fills.
     """
 
     index: int
@@ -73,6 +75,8 @@ class Tag:
     offset: float = 0.0
     deadband: float = 0.0
     frozen_after: int = 0
+    order: str = ""
+    length: int = 0
     write: WriteLimits | None = None
     place: str = ""
 
