@@ -169,7 +169,7 @@ _BLANK = re.compile(r"[\t\r\n\f\v]")
 
 
 def _refuse_foreign(text: str) -> None:
-    """Refuse by name what people bring along from other languages; Python's words would be worse."""
+    """Refuse by name what people bring along from other languages, each with its cure."""
     if not text.strip():
         raise ExpressionError(f"there is no expression. Write something like {EXAMPLE}", 1)
     if len(text) > MAX_LENGTH:
@@ -228,7 +228,7 @@ def _refuse(message: str, node: ast.AST) -> NoReturn:
 
 
 class _Rewriter(ast.NodeTransformer):
-    """Lets through what is on the list, rewritten to floats. ``names`` maps a name to its column."""
+    """Lets through what is on the list, rewritten to floats. ``names``: name → column."""
 
     def __init__(self) -> None:
         self.names: dict[str, int] = {}
