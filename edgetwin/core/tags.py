@@ -23,6 +23,13 @@ class ValueType(StrEnum):
     TEXT = "text"
     AUTO = "auto"
 
+    @property
+    def registers(self) -> int:
+        """How many 16-bit registers a value fills (bit: 1 item); 0 where the type does not say."""
+        if self in (ValueType.TEXT, ValueType.AUTO):
+            return 0
+        return 1 if self is ValueType.BIT else int(self.value[-2:]) // 16
+
 
 class TagKind(StrEnum):
     """Where a tag's value comes from."""
@@ -79,6 +86,11 @@ class Tag:
     length: int = 0
     write: WriteLimits | None = None
     place: str = ""
+
+    @property
+    def registers(self) -> int:
+        """How many 16-bit registers the value fills in a Modbus device."""
+        return self.length or self.type.registers
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,104 @@
+"""The request planner: which registers one scan asks for, in as few requests as the device allows.
+
+A request costs a device milliseconds and a register costs it nothing, so neighbours are read
+together, and a hole of up to ``max_gap`` registers is read along rather than asked around::
+
+    tags      ■■■■ ■■   ■■■                      ■■■■■■
+    blocks    └── 1 ──────┘                      └─ 2 ─┘
+
+The tags of a scan group lie in the twin in order of address, so each block is a contiguous range of
+twin indices. Going from the left and closing a block only when the next tag does not fit gives the
+least number of blocks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from edgetwin.core.address import ModbusAddress, Table
+from edgetwin.core.errors import ConfigError
+from edgetwin.core.tags import Tag
+
+READ_FUNCTION = {Table.COIL: 1, Table.DISCRETE: 2, Table.HOLDING: 3, Table.INPUT: 4}
+"""Function codes of Modbus application protocol v1.1b3 §6.1 to §6.4."""
+
+BITS_PER_REGISTER = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a device takes in one request. ``max_gap`` is how many unused registers may be read along."""
+
+    max_registers: int = 125
+    max_bits: int = 2000
+    max_gap: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One read request: ``count`` items of a table from ``first``; ``tags`` are twin indices."""
+
+    table: Table
+    function: int
+    first: int
+    count: int
+    tags: range
+
+
+def plan_blocks(tags: Sequence[Tag], limits: Limits) -> tuple[Block, ...]:
+    """Cover every tag exactly once.
+
+    Args:
+        tags: neighbours in the twin with ModbusAddresses, in order of (table, offset, bit).
+        limits: what the device takes.
+
+    Raises:
+        ConfigError: a tag alone is longer than one request may be.
+        ValueError: the tags are not in order.
+    """
+    for one, other in pairwise(tags):
+        if other.index != one.index + 1 or _address(other) < _address(one):
+            raise ValueError(f"{other.name} does not follow {one.name} by index and address")
+    blocks: list[Block] = []
+    for tag in tags:
+        grown = _grow(blocks[-1], tag, limits) if blocks else None
+        if grown is None:
+            blocks.append(_begin(tag, limits))
+        else:
+            blocks[-1] = grown
+    return tuple(blocks)
+
+
+def _begin(tag: Tag, limits: Limits) -> Block:
+    address = _address(tag)
+    most = limits.max_bits if address.table.is_bits else limits.max_registers
+    if tag.registers > most:
+        raise ConfigError(
+            f"{tag.place or tag.name}: {tag.name} is {tag.registers} registers long, but the device "
+            f"gives {most} in one request: raise max_registers, or shorten the tag"
+        )
+    function = READ_FUNCTION[address.table]
+    tags = range(tag.index, tag.index + 1)
+    return Block(address.table, function, address.offset, tag.registers, tags)
+
+
+def _grow(block: Block, tag: Tag, limits: Limits) -> Block | None:
+    """The block with the tag in it, or None where it does not fit."""
+    address = _address(tag)
+    if address.table is not block.table:
+        return None
+    bits = address.table.is_bits
+    most = limits.max_bits if bits else limits.max_registers
+    most_gap = limits.max_gap * BITS_PER_REGISTER if bits else limits.max_gap
+    end = block.first + block.count
+    count = max(end, address.offset + tag.registers) - block.first
+    if count > most or address.offset - end > most_gap:
+        return None
+    tags = range(block.tags.start, tag.index + 1)
+    return Block(block.table, block.function, block.first, count, tags)
+
+
+def _address(tag: Tag) -> ModbusAddress:
+    if not isinstance(tag.address, ModbusAddress):
+        raise ConfigError(f"{tag.place or tag.name}: {tag.name} has no Modbus address")
+    return tag.address
