@@ -5,27 +5,31 @@
 ``source_time``   int64     UTC ns by the device's clock, 0 where it gives none
 ``arrival_time``  int64     UTC ns by ours
 ``arrived``       int64     monotonic ns at which the value came in
-``confirmed``     int64     monotonic ns at which the device last vouched for it (polled: the same instant)
+``confirmed``     int64     monotonic ns at which the device last vouched for it (polled: the same)
 ``changed``       int64     monotonic ns at which the value last differed from the one before
 
-A value is stale when the device has not vouched for it for two scan periods. Nothing here reads a clock.
+A value is stale when the device has not vouched for it for two scan periods, and frozen when it
+shows exactly the same for longer than a living sensor can. Nothing here reads a clock.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import Bytes, Floats, Indices, Instant, ReadingBatch, Scalar, Times
 from edgetwin.core.tags import TagKind, TagTable
 
 STALE_PERIODS = 2
+NEVER = -1
+"""``arrived`` of a tag that has never been read."""
 
 
 @dataclass(frozen=True, slots=True)
 class TagState:
-    """Everything the twin can say about one tag at one instant. Times are UTC ns, ``age`` is ns."""
+    """All that the twin can say about one tag. Times are UTC ns, ``age`` is ns, -1: never read."""
 
     name: str
     value: Scalar
@@ -38,7 +42,7 @@ class TagState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The twin frozen at one instant: copies that nothing can change any more."""
+    """The twin frozen at one instant: copies that nothing can change. ``age`` is ns, -1: never."""
 
     at: Instant
     value: Floats
@@ -59,10 +63,12 @@ class Twin:
         self.quality: Bytes = np.full(n, Quality.NOT_YET_READ, np.uint8)
         self.source_time: Times = np.zeros(n, np.int64)
         self.arrival_time: Times = np.zeros(n, np.int64)
-        self.arrived: Times = np.zeros(n, np.int64)
+        self.arrived: Times = np.full(n, NEVER, np.int64)
         self.confirmed: Times = np.zeros(n, np.int64)
         self.changed: Times = np.zeros(n, np.int64)
         self.objects: dict[int, Scalar] = {}
+        self._indices = np.arange(n)
+        self._before_stale: Bytes = np.full(n, Quality.BAD, np.uint8)
         measured = np.array([t.kind is TagKind.MEASURED for t in tags], bool)
         period = np.array([t.period for t in tags], np.int64)
         self._stale_after: Times = np.where(
@@ -76,59 +82,97 @@ class Twin:
         self._has_range = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
 
     def apply(self, batch: ReadingBatch, now: Instant) -> None:
-        """Take readings in. A bad reading keeps the last value and its times, and changes only the quality."""
-        at = batch.tags
+        """Take readings in. A bad one keeps the last value and its times: only quality changes."""
         quality = self._judge(batch)
-        if isinstance(quality, int) or not (quality >= Quality.BAD).any():
-            self._store(at, batch, quality, now)
-            return
+        if isinstance(quality, int):
+            if quality < Quality.BAD:
+                self._store(batch, quality, now)
+                return
+            quality = np.full(len(batch.values), quality, np.uint8)
         known = quality < Quality.BAD
-        whole = np.arange(len(self.tags))[at] if isinstance(at, slice) else at
-        source = (
-            batch.source_time if isinstance(batch.source_time, int) else batch.source_time[known]
-        )
-        kept = ReadingBatch(whole[known], batch.values[known], quality[known], source)
-        self._store(kept.tags, kept, quality[known], now)
-        self.quality[whole[~known]] = quality[~known]
-        self.objects.update((i, v) for i, v in batch.objects if self.quality[i] < Quality.BAD)
+        if known.all():
+            self._store(batch, quality, now)
+        else:
+            self._store_known(batch, quality, known, now)
 
     def _judge(self, batch: ReadingBatch) -> Bytes | int:
         """The driver's word, lowered where a value is no number or outside its tag's range."""
-        values, quality = batch.values, batch.quality
-        odd = np.isnan(values) | np.isinf(values)
+        values, at = batch.values, batch.tags
+        odd = ~np.isfinite(values)
         outside = odd
         if self._has_range:
-            outside = (values < self._low[batch.tags]) | (values > self._high[batch.tags])
-        if not (odd.any() or outside.any()):
-            return quality
-        own = {index for index, _ in batch.objects}
-        result = (
-            np.full(len(values), quality, np.uint8) if isinstance(quality, int) else quality.copy()
-        )
-        result[outside & (result < Quality.UNCERTAIN)] = Quality.OUT_OF_RANGE
-        no_number = odd & (result < Quality.BAD)
-        if own:
-            indices = np.arange(len(self.tags))[batch.tags]
-            no_number &= ~np.isin(indices, list(own))
-        result[no_number] = Quality.NOT_A_NUMBER
+            outside = (values < self._low[at]) | (values > self._high[at])
+        if not np.count_nonzero(odd | outside):
+            return batch.quality
+        if batch.objects:
+            odd &= ~np.isin(self._indices[at], [index for index, _ in batch.objects])
+        result = np.zeros(len(values), np.uint8) | np.asarray(batch.quality, np.uint8)
+        result[outside & ~odd & (result < Quality.UNCERTAIN)] = Quality.OUT_OF_RANGE
+        result[odd & (result < Quality.BAD)] = Quality.NOT_A_NUMBER
         return result
 
-    def _store(self, at: Indices, batch: ReadingBatch, quality: Bytes | int, now: Instant) -> None:
+    def _store(self, batch: ReadingBatch, quality: Bytes | int, now: Instant) -> None:
+        at = batch.tags
         if self._watches_frozen:
-            same = self.value[at] == batch.values
-            self.changed[at] = np.where(same, self.changed[at], now.mono)
+            quality = self._watch(at, batch.values, quality, now)
         self.value[at] = batch.values
         self.quality[at] = quality
         self.source_time[at] = batch.source_time
         self.arrival_time[at] = now.wall
         self.arrived[at] = now.mono
         self.confirmed[at] = now.mono
-        if batch.objects:
-            self.objects.update(batch.objects)
+        if self.objects or batch.objects:
+            self._store_objects(batch)
+
+    def _store_known(
+        self, batch: ReadingBatch, quality: Bytes, known: NDArray[np.bool_], now: Instant
+    ) -> None:
+        """Store only what is not bad; of the rest the last value stays, and that it is bad now."""
+        indices, source = self._indices[batch.tags], batch.source_time
+        bad = indices[~known]
+        self.quality[bad] = quality[~known]
+        self._before_stale[bad] = Quality.BAD
+        lost = frozenset(bad.tolist())
+        kept = ReadingBatch(
+            indices[known],
+            batch.values[known],
+            quality[known],
+            source if isinstance(source, int) else source[known],
+            tuple((index, value) for index, value in batch.objects if index not in lost),
+        )
+        self._store(kept, quality[known], now)
+
+    def _watch(
+        self, at: Indices, values: Floats, quality: Bytes | int, now: Instant
+    ) -> Bytes | int:
+        """Note which values have changed. One that shows the same for too long is frozen.
+
+        A value that comes back after an outage exactly as it was has still not changed.
+        """
+        changed = np.where(self.value[at] == values, self.changed[at], now.mono)
+        self.changed[at] = changed
+        frozen = now.mono - changed > self._frozen_after[at]
+        if not np.count_nonzero(frozen):
+            return quality
+        return np.where(frozen, np.uint8(Quality.FROZEN), np.asarray(quality, np.uint8))
+
+    def _store_objects(self, batch: ReadingBatch) -> None:
+        """Replace what the tags of a batch had in the lane of objects, also by nothing."""
+        for index in self._indices[batch.tags].tolist():
+            self.objects.pop(index, None)
+        self.objects.update(batch.objects)
 
     def confirm(self, tags: range, now: Instant) -> None:
-        """The device vouches for these tags' last values: their age starts anew, their times stay."""
-        self.confirmed[tags.start : tags.stop] = now.mono
+        """The device vouches for these tags' last values: their age starts anew, times stay.
+
+        What had only gone stale is again what it was before; what else is bad stays bad.
+        """
+        at = slice(tags.start, tags.stop)
+        self.confirmed[at] = now.mono
+        quality, before = self.quality[at], self._before_stale[at]
+        back = (quality == Quality.STALE) & (before < Quality.BAD)
+        if back.any():
+            quality[back] = before[back]
 
     def age_out(self, now: Instant) -> bool:
         """Mark what is stale or frozen. Says whether anything changed."""
@@ -136,6 +180,7 @@ class Twin:
         stale = good & (now.mono - self.confirmed > self._stale_after)
         any_stale = bool(stale.any())
         if any_stale:
+            self._before_stale[stale] = self.quality[stale]
             self.quality[stale] = Quality.STALE
         if not self._watches_frozen:
             return any_stale
@@ -150,21 +195,24 @@ class Twin:
         return bool(now.mono - self.confirmed[tag] > self._stale_after[tag])
 
     def spoil(self, tags: Iterable[int], quality: Quality) -> None:
-        """Say of these tags that they are not to be trusted, and why. Values and times stay what they were."""
-        self.quality[np.fromiter(tags, np.intp)] = quality
+        """Say of these tags that they are not to be trusted, and why. Values and times stay."""
+        at = np.fromiter(tags, np.intp)
+        self.quality[at] = quality
+        self._before_stale[at] = Quality.BAD
 
     def snapshot(self, now: Instant) -> Snapshot:
-        """A frozen copy of all columns."""
+        """A frozen copy of all columns, in which nothing stale by now looks fresh."""
+        stale = (self.quality < Quality.BAD) & (now.mono - self.confirmed > self._stale_after)
         columns = (
             self.value.copy(),
-            self.quality.copy(),
+            np.where(stale, np.uint8(Quality.STALE), self.quality),
             self.source_time.copy(),
             self.arrival_time.copy(),
+            np.where(self.arrived == NEVER, -1, now.mono - self.arrived),
         )
-        frozen = (*columns, now.mono - self.arrived)
-        for column in frozen:
+        for column in columns:
             column.flags.writeable = False
-        return Snapshot(now, *frozen)
+        return Snapshot(now, *columns)
 
     def state(self, tag: int, now: Instant) -> TagState:
         """What the twin knows of one tag."""
@@ -172,7 +220,7 @@ class Twin:
         quality = Quality(int(self.quality[tag]))
         if quality < Quality.BAD and self.is_stale(tag, now):
             quality = Quality.STALE
-        never = not self.arrived[tag]
+        never = self.arrived[tag] == NEVER
         return TagState(
             name=self.tags[tag].name,
             value=value,

@@ -195,8 +195,8 @@ def test_safe_expressions_agree_with_python(text, a, b, c):
     assert got == expected or (math.isnan(got) and math.isnan(expected))
 
 
-PIECES = """a b.c 1 2.5 1e308 + - * / // % ** ( ) , < == and or not if else min( clamp( exp( lambda : =
-[ ] ' ^ ! é . .. is in None await := 9999999999 0x 1j __ \\"""
+PIECES = """a b.c 1 2.5 1e308 + - * / // % ** ( ) , < == and or not if else min( clamp( exp( lambda
+: = [ ] ' ^ ! é . .. is in None await := 9999999999 0x 1j __ \\"""
 pieces = st.sampled_from([*PIECES.split(), "\n", "\t", "\0"])
 
 
