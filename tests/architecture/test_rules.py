@@ -1,0 +1,81 @@
+"""House rules that no linter knows."""
+
+import ast
+import io
+import re
+import tokenize
+from pathlib import PurePath
+
+EMPTY_NAMES = {
+    "utils",
+    "util",
+    "common",
+    "helper",
+    "helpers",
+    "manager",
+    "base",
+    "misc",
+    "tools",
+    "data",
+}
+SILENCER = re.compile(r"#\s*(noqa|type:\s*ignore)\b[^\s#]*(\s*[A-Z]+\d+,?)*")
+
+
+def comments(source):
+    """The comments of a module, by line number."""
+    tokens = tokenize.generate_tokens(io.StringIO(source.text).readline)
+    return {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}
+
+
+def is_broad(handler):
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(
+        kind is None or getattr(kind, "id", "") in {"Exception", "BaseException"} for kind in kinds
+    )
+
+
+def reason(comment):
+    """What a comment says besides silencing a tool."""
+    return SILENCER.sub("", comment).strip("# -:")
+
+
+def test_a_module_has_a_name_that_means_something(code):
+    assert [s.name for s in code if PurePath(s.name).stem in EMPTY_NAMES] == []
+
+
+def test_a_broad_except_says_why_on_its_line(code):
+    bare = [
+        f"{source.name}:{handler.lineno}"
+        for source in code
+        for said in [comments(source)]
+        for handler in source.nodes(ast.ExceptHandler)
+        if is_broad(handler) and len(reason(said.get(handler.lineno, "")).split()) < 3
+    ]
+    assert bare == []
+
+
+def test_a_silenced_tool_is_told_why(code):
+    bare = [
+        f"{source.name}:{line}"
+        for source in code
+        for line, comment in comments(source).items()
+        if SILENCER.search(comment) and len(reason(comment).split()) < 3
+    ]
+    assert bare == []
+
+
+def test_nothing_waits_by_sleeping(package, allowed):
+    sleepers = {
+        f"{source.name}:{function.name}"
+        for source in package
+        for function in source.nodes((ast.FunctionDef, ast.AsyncFunctionDef))
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call)
+        and "sleep" in (getattr(call.func, "id", ""), getattr(call.func, "attr", ""))
+    }
+    assert sleepers == allowed["sleep"].keys()
+
+
+def test_nothing_is_left_for_later(code):
+    mark = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b")
+    assert [source.name for source in code if mark.search(source.text)] == []
