@@ -223,4 +223,5 @@ class GatewayPlan:
     outbox_bytes: int = 256 << 20
     recording_bytes: int = 0
     text: str = ""
+    source: str = ""
     assets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

@@ -1,0 +1,68 @@
+"""Tells once when tags go bad and when they are good again, grouped by device and reason.
+
+A flapping tag must not flood anybody: qualities are compared once a second, and all tags of a device that went
+the same way become one event.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+
+from edgetwin.core.event import Event, EventKind
+from edgetwin.core.plan import SECOND, GatewayPlan
+from edgetwin.core.quality import Quality
+from edgetwin.core.reading import Instant
+from edgetwin.core.tags import TagKind, TagTable
+from edgetwin.core.twin import Twin
+
+_NAMED = 5
+
+
+class QualityWatch:
+    """Compares the twin's qualities with what was told last."""
+
+    def __init__(self, plan: GatewayPlan) -> None:
+        self._tags: TagTable = plan.tags
+        self._devices = plan.devices
+        self._measured = np.array([t.kind is TagKind.MEASURED for t in plan.tags], bool)
+        self._told_bad = np.zeros(len(plan.tags), bool)
+        self._down: set[int] = {device.index for device in plan.devices}
+        self._next = 0
+
+    def link(self, device: int, *, up: bool) -> bool:
+        """Note a device found or lost. Says whether that is news."""
+        news = (device in self._down) == up
+        (self._down.discard if up else self._down.add)(device)
+        return news
+
+    def is_down(self, device: int) -> bool:
+        """Whether a device is known to be lost, or was never found."""
+        return device in self._down
+
+    def compare(self, twin: Twin, now: Instant) -> list[Event]:
+        """The events due, at most once a second. A lost device has been told of by itself: its tags wait."""
+        if now.mono < self._next:
+            return []
+        self._next = now.mono + SECOND
+        bad = (twin.quality >= Quality.BAD) & self._measured
+        bad &= twin.quality != Quality.NOT_YET_READ
+        changed = np.flatnonzero(bad != self._told_bad)
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for tag in changed.tolist():
+            device = self._tags[tag].device
+            if device not in self._down:
+                groups[device, int(twin.quality[tag]) if bad[tag] else 0].append(tag)
+                self._told_bad[tag] = bad[tag]
+        return [self._event(device, Quality(q), tags) for (device, q), tags in groups.items()]
+
+    def _event(self, device: int, quality: Quality, tags: list[int]) -> Event:
+        name = self._devices[device].name
+        kind = EventKind.TAG_BAD if quality.is_bad else EventKind.TAG_GOOD
+        text = f"{self._names(tags)} {'is' if len(tags) == 1 else 'are'} {quality.words}"
+        return Event(kind, name, text, (("quality", quality.words), ("tags", len(tags))))
+
+    def _names(self, tags: Iterable[int]) -> str:
+        names = [self._tags[tag].name for tag in tags]
+        more = len(names) - _NAMED
+        return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
