@@ -18,7 +18,7 @@ switch, as such skids do: crude, and therefore a wide range of normal states to 
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -171,6 +171,7 @@ class Plant:
             return False
         self._switch = None
         self._setpoint = setpoint
+        self.sensors = replace(self.sensors, speed_setpoint=setpoint)
         return True
 
     def suffer(self, fault: Fault) -> None:
