@@ -27,7 +27,7 @@ BITS_PER_REGISTER = 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a device takes in one request. ``max_gap`` is how many unused registers may be read along."""
+    """What a device takes in one request. ``max_gap`` unused registers may be read along."""
 
     max_registers: int = 125
     max_bits: int = 2000
@@ -74,8 +74,8 @@ def _begin(tag: Tag, limits: Limits) -> Block:
     most = limits.max_bits if address.table.is_bits else limits.max_registers
     if tag.registers > most:
         raise ConfigError(
-            f"{tag.place or tag.name}: {tag.name} is {tag.registers} registers long, but the device "
-            f"gives {most} in one request: raise max_registers, or shorten the tag"
+            f"{tag.place or tag.name}: {tag.name} is {tag.registers} registers long, but the "
+            f"device gives {most} in one request: raise max_registers, or shorten the tag"
         )
     function = READ_FUNCTION[address.table]
     tags = range(tag.index, tag.index + 1)

@@ -1,0 +1,361 @@
+"""Register bytes to float64 columns, and engineering values back to register bytes: one codec.
+
+Theory of operation. All that depends on the tags is worked out once, at start. Each type has a
+*lane*: the bytes of all its tags side by side in one scratch buffer, least significant first, so
+that a typed numpy view of the scratch is the column of raw values. One gather fills every lane::
+
+    block bytes   A B C D │ C D A B │ A B │ …         as the device sends them, each in its order
+         └── take(permutation) ──▶ scratch   float32 float32 │ int16 │ …
+                                   views        <f4            <i2   ──▶ float64 ──▶ scale, offset
+
+Two kinds of value do not fit a float64: unscaled 64-bit integers, which are exact in ``objects`` at
+any size (the column holds the nearest float64), and text, which is only there (the column holds
+NaN).
+
+The encoder is the same permutation backwards. It refuses what does not fit, and never wraps.
+"""
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetwin.core.address import ModbusAddress
+from edgetwin.core.errors import ConfigError
+from edgetwin.core.reading import Floats, Scalar
+from edgetwin.core.tags import Tag, ValueType
+
+Objects: TypeAlias = tuple[tuple[int, Scalar], ...]
+
+_VIEWS = {
+    ValueType.INT64: "<i8",
+    ValueType.UINT64: "<u8",
+    ValueType.FLOAT64: "<f8",
+    ValueType.INT32: "<i4",
+    ValueType.UINT32: "<u4",
+    ValueType.FLOAT32: "<f4",
+    ValueType.BCD32: "<u4",
+    ValueType.INT16: "<i2",
+    ValueType.UINT16: "<u2",
+    ValueType.BCD16: "<u2",
+    ValueType.BIT: "<u2",
+}
+"""How each type lies in the scratch; widest first, so that every view is aligned."""
+
+_PACK = {
+    ValueType.INT64: ">q",
+    ValueType.UINT64: ">Q",
+    ValueType.FLOAT64: ">d",
+    ValueType.INT32: ">i",
+    ValueType.UINT32: ">I",
+    ValueType.FLOAT32: ">f",
+    ValueType.BCD32: ">I",
+    ValueType.INT16: ">h",
+    ValueType.UINT16: ">H",
+    ValueType.BCD16: ">H",
+}
+_FLOATS = (ValueType.FLOAT32, ValueType.FLOAT64)
+_BCD = (ValueType.BCD16, ValueType.BCD32)
+_EXACT = (ValueType.INT64, ValueType.UINT64)
+_LETTERS = "ABCDEFGH"
+_NOISE = 1e-9  # what arithmetic in float64 may add, relative; a register's step is far above
+
+
+class DoesNotFit(ValueError):
+    """The device's type cannot hold the value; the message says why."""
+
+
+class Decoded(NamedTuple):
+    """A column of engineering values, and what float64 cannot hold."""
+
+    values: Floats
+    objects: Objects
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """The tags of one type: a view of the scratch, and where they go in the column of lanes."""
+
+    type: ValueType
+    view: NDArray[Any]
+    into: slice
+    shifts: NDArray[np.uint16]
+    exact: tuple[int, ...]
+
+    def fill(self, column: Floats) -> None:
+        """Turn raw values to float64."""
+        if self.type is ValueType.BIT:
+            column[self.into] = (self.view >> self.shifts) & 1
+        elif self.type in _BCD:
+            column[self.into] = _from_bcd(self.view)
+        else:
+            column[self.into] = self.view
+
+
+class RegisterDecoder:
+    """Decodes the registers of one block: made at start, used at each scan, by one caller."""
+
+    def __init__(self, tags: Sequence[Tag], first: int) -> None:
+        """Compile.
+
+        Args:
+            tags: the block's tags in order of index.
+            first: offset of the block's first register.
+
+        Raises:
+            ConfigError: a tag's type or byte order cannot be read from registers.
+        """
+        self._count = len(tags)
+        self._texts = tuple(_Text.of(tag, first) for tag in tags if tag.type is ValueType.TEXT)
+        places = [i for i, tag in enumerate(tags) if tag.type is not ValueType.TEXT]
+        order = list(_VIEWS)
+        for i in places:
+            _check(tags[i])
+        places.sort(key=lambda i: order.index(tags[i].type))  # stable: in a lane, by index
+        gather = [byte for i in places for byte in _bytes_of(tags[i], first)]
+        self._gather = np.array(gather, np.intp)
+        self._scratch = np.empty(len(gather), np.uint8)
+        self._bytes = max([byte + 1 for byte in gather] + [text.end for text in self._texts])
+        self._lanes = tuple(self._cut(tags, places))
+        self._back = _positions(places, self._count)
+        self._scale = _column([tag.scale for tag in tags], 1.0)
+        self._offset = _column([tag.offset for tag in tags], 0.0)
+        self._single = self._lanes[0].view if self._is_single(places) else None
+
+    def _cut(self, tags: Sequence[Tag], places: list[int]) -> list[_Lane]:
+        lanes, at, start = [], 0, 0
+        for kind, code in _VIEWS.items():
+            mine = [tags[i] for i in places if tags[i].type is kind]
+            if not mine:
+                continue
+            size = np.dtype(code).itemsize * len(mine)
+            shifts = np.array([max(_address(t).bit, 0) for t in mine], np.uint16)
+            exact = tuple(t.index if _is_exact(t) else -1 for t in mine) if kind in _EXACT else ()
+            view = self._scratch[at : at + size].view(code)
+            lanes.append(_Lane(kind, view, slice(start, start + len(mine)), shifts, exact))
+            at, start = at + size, start + len(mine)
+        return lanes
+
+    def _is_single(self, places: list[int]) -> bool:
+        plain = len(self._lanes) == 1 and self._lanes[0].type not in (ValueType.BIT, *_BCD, *_EXACT)
+        return plain and len(places) == self._count
+
+    def decode(self, data: bytes, start: int = 0) -> Decoded:
+        """Decode the registers that begin at byte ``start`` of ``data``; the result is new memory.
+
+        Raises:
+            ValueError: the data ends before the block does.
+        """
+        block = np.frombuffer(data, np.uint8, -1, start)
+        if block.size < self._bytes:
+            raise ValueError(f"{block.size} bytes for a block of {self._bytes}")
+        # clip: by default numpy checks each index and buffers; ours are known to be inside
+        block.take(self._gather, out=self._scratch, mode="clip")
+        with np.errstate(
+            all="ignore"
+        ):  # signalling NaN and overflow give NaN and inf: the twin judges
+            values = self._column() if self._single is None else self._single.astype(np.float64)
+            if self._scale is not None:
+                values *= self._scale
+            if self._offset is not None:
+                values += self._offset
+        if self._single is not None:
+            return Decoded(values, ())
+        return Decoded(
+            values, self._exact() + tuple(text.read(data, start) for text in self._texts)
+        )
+
+    def _column(self) -> Floats:
+        column = np.empty(self._count)
+        column.fill(np.nan)
+        for lane in self._lanes:
+            lane.fill(column)
+        return column if self._back is None else column.take(self._back)
+
+    def _exact(self) -> Objects:
+        return tuple(
+            (index, value)
+            for lane in self._lanes
+            if lane.exact
+            for index, value in zip(lane.exact, lane.view.tolist(), strict=True)
+            if index >= 0
+        )
+
+
+class BitDecoder:
+    """Decodes the coils or discrete inputs of one block: least significant bit first (§6.1)."""
+
+    def __init__(self, tags: Sequence[Tag], first: int) -> None:
+        """Compile. ``tags`` are the block's, ``first`` is the offset of its first bit."""
+        self._places = np.array([_address(tag).offset - first for tag in tags], np.intp)
+        self._scale = _column([tag.scale for tag in tags], 1.0)
+        self._offset = _column([tag.offset for tag in tags], 0.0)
+
+    def decode(self, data: bytes, start: int = 0) -> Decoded:
+        """Decode the bits that begin at byte ``start`` of ``data``. The result is new memory."""
+        bits = np.unpackbits(np.frombuffer(data, np.uint8, -1, start), bitorder="little")
+        values = bits.take(self._places).astype(np.float64)
+        if self._scale is not None:
+            values *= self._scale
+        if self._offset is not None:
+            values += self._offset
+        return Decoded(values, ())
+
+
+def decoder_for(tags: Sequence[Tag], first: int) -> RegisterDecoder | BitDecoder:
+    """The decoder of one block whose first item is at offset ``first``."""
+    kind = BitDecoder if _address(tags[0]).table.is_bits else RegisterDecoder
+    return kind(tags, first)
+
+
+# ---------------------------------------------------------------- engineering value → registers
+
+
+def encode(tag: Tag, value: float) -> bytes:
+    """The bytes that make a device hold a value: its registers, or FF00 / 0000 for a coil (§6.5).
+
+    Raises:
+        DoesNotFit: no number, outside the type, or further than ``slack`` from its nearest step.
+    """
+    if not math.isfinite(value):
+        raise DoesNotFit(f"{value} is no number that a device can hold")
+    raw = (value - tag.offset) / tag.scale
+    if tag.type is ValueType.BIT:
+        return _encode_coil(tag, raw, value)
+    if tag.type not in _PACK:
+        raise DoesNotFit(f"a {tag.type} cannot be written as a number")
+    number = raw if tag.type in _FLOATS else _nearest(tag, raw, value)
+    try:
+        plain = struct.pack(_PACK[tag.type], number)
+    except (struct.error, OverflowError):
+        raise DoesNotFit(f"{value:g} lies outside what a {tag.type} can hold") from None
+    return bytes(plain[_LETTERS.index(letter)] for letter in tag.order) if tag.order else plain
+
+
+def slack(tag: Tag, value: float) -> float:
+    """How far a read-back may be from what was written, in engineering units.
+
+    The tag's tolerance; where it has none, half a step of the device's type at this value.
+    """
+    noise = _NOISE * max(abs(value), abs(tag.offset))
+    if tag.write is not None and tag.write.tolerance > 0:
+        return tag.write.tolerance + noise
+    raw = abs((value - tag.offset) / tag.scale)
+    if tag.type is ValueType.FLOAT32:
+        return max(raw * 2.0**-24, 2.0**-150) * abs(tag.scale) + noise
+    if tag.type is ValueType.FLOAT64:
+        return noise
+    return 0.5 * abs(tag.scale) + noise
+
+
+def _nearest(tag: Tag, raw: float, value: float) -> int:
+    number = round(raw)
+    held = number * tag.scale + tag.offset
+    if abs(held - value) > slack(tag, value):
+        raise DoesNotFit(
+            f"{value:g} lies between two steps of the device: the nearest it can hold is {held:g}"
+        )
+    if tag.type not in _BCD:
+        return number
+    if not 0 <= number < 10 ** (tag.registers * 4):
+        raise DoesNotFit(f"{value:g} lies outside what a {tag.type} can hold")
+    return int(str(number), 16)
+
+
+def _encode_coil(tag: Tag, raw: float, value: float) -> bytes:
+    if not _address(tag).table.is_bits:
+        raise DoesNotFit("a single bit of a register cannot be written without changing the others")
+    if abs(raw) <= _NOISE:
+        return b"\x00\x00"
+    if abs(raw - 1) <= _NOISE:
+        return b"\xff\x00"
+    raise DoesNotFit(f"{value:g} is neither on (1) nor off (0)")
+
+
+# ---------------------------------------------------------------- compiling
+
+
+def _address(tag: Tag) -> ModbusAddress:
+    if not isinstance(tag.address, ModbusAddress):
+        raise ConfigError(f"{tag.place or tag.name}: {tag.name} has no Modbus address")
+    return tag.address
+
+
+def _check(tag: Tag) -> None:
+    """Refuse what no register can hold."""
+    where = f"{tag.place or tag.name}: {tag.name}"
+    if tag.type not in _VIEWS:
+        raise ConfigError(f"{where}: a Modbus register does not say its type: give the tag one")
+    if tag.type is ValueType.BIT and _address(tag).bit < 0:
+        raise ConfigError(f"{where}: say which bit of the register: {tag.address}.0 to .15")
+    if tag.order and sorted(tag.order) != list(_LETTERS[: 2 * tag.registers]):
+        raise ConfigError(
+            f"{where}: order {tag.order!r} is no permutation of {_LETTERS[: 2 * tag.registers]}"
+        )
+
+
+def _bytes_of(tag: Tag, first: int) -> list[int]:
+    """Where a tag's bytes lie in the block, least significant first."""
+    start = 2 * (_address(tag).offset - first)
+    order = tag.order or _LETTERS[: 2 * tag.registers]
+    return [start + order.index(letter) for letter in sorted(order, reverse=True)]
+
+
+def _is_exact(tag: Tag) -> bool:
+    return tag.scale == 1.0 and tag.offset == 0.0
+
+
+def _positions(places: list[int], count: int) -> NDArray[np.intp] | None:
+    """Each tag's place in the column of lanes (texts: behind them); None where it is its own."""
+    texts = sorted(set(range(count)) - set(places))
+    back = np.empty(count, np.intp)
+    back[places + texts] = np.arange(count)
+    return None if np.array_equal(back, np.arange(count)) else back
+
+
+def _column(numbers: list[float], neutral: float) -> Floats | None:
+    return None if all(n == neutral for n in numbers) else np.array(numbers, np.float64)
+
+
+_BCD_BYTE = np.array(
+    [(b >> 4) * 10 + (b & 15) if (b >> 4) < 10 and (b & 15) < 10 else np.nan for b in range(256)]
+)
+
+
+def _from_bcd(raw: NDArray[Any]) -> Floats:
+    """Packed decimals to numbers; a digit above 9 makes NaN. ``raw`` is <u2[n] or <u4[n]."""
+    width = raw.dtype.itemsize
+    pairs: Floats = _BCD_BYTE[raw.view(np.uint8).reshape(-1, width)]
+    numbers: Floats = pairs @ (100.0 ** np.arange(width))
+    return numbers
+
+
+class _Text(NamedTuple):
+    """One text in a block: its bytes, up to the first NUL, without trailing blanks."""
+
+    tag: int
+    begin: int
+    end: int
+    swapped: bool
+
+    @classmethod
+    def of(cls, tag: Tag, first: int) -> "_Text":
+        """Compile."""
+        if tag.length < 1 or tag.order not in {"", "AB", "BA"}:
+            raise ConfigError(
+                f"{tag.place or tag.name}: {tag.name} is a text: give its length in registers, "
+                "and as order AB or BA"
+            )
+        begin = 2 * (_address(tag).offset - first)
+        return cls(tag.index, begin, begin + 2 * tag.length, tag.order == "BA")
+
+    def read(self, data: bytes, start: int) -> tuple[int, str]:
+        """The text; bytes that are no UTF-8 become the replacement character."""
+        raw = bytes(data[start + self.begin : start + self.end])
+        if self.swapped:
+            raw = bytes(byte for pair in zip(raw[1::2], raw[::2], strict=True) for byte in pair)
+        return self.tag, raw.split(b"\0", 1)[0].decode("utf-8", "replace").rstrip()
