@@ -10,7 +10,7 @@ Requests are answered from one image of the device, so that a block read never m
 import asyncio
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from pymodbus.constants import ExcCodes
@@ -18,6 +18,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 READ_DISCRETE, READ_HOLDING, READ_INPUT = 2, 3, 4
+WRITES = (6, 16)  # one register, many registers
 UNIT = 1
 
 
@@ -27,7 +28,7 @@ class Image:
 
     measured: Sequence[float]
     status: bool = False
-    command: float = field(default=0.0)
+    command: float = 0.0
 
 
 def registers(values: Sequence[float]) -> list[int]:
@@ -75,18 +76,20 @@ class ModbusDevice:
         wanted: list[int] | list[bool] | None,
     ) -> ExcCodes | None:
         """Bring the registers up to date before they are read, or put a command to its owner."""
-        if function == READ_INPUT:
-            current[:] = registers(self.image.measured)
-        elif function == READ_DISCRETE:
+        if function in WRITES and wanted is not None:
+            return self._take(address - start, [int(word) for word in wanted])
+        if wanted is not None:
+            return ExcCodes.ILLEGAL_FUNCTION
+        if function == READ_DISCRETE:
             current[0] = int(self.image.status)
-        elif function == READ_HOLDING:
-            current[:] = registers([self.image.command])
-        elif wanted is not None and len(current) == 2:
-            return self._take(current, address - start, [int(word) for word in wanted])
+        elif function in (READ_INPUT, READ_HOLDING):
+            holds = self.image.measured if function == READ_INPUT else [self.image.command]
+            current[: 2 * len(holds)] = registers(holds)  # behind them pymodbus keeps a guard
         return None
 
-    def _take(self, current: list[int], offset: int, words: list[int]) -> ExcCodes | None:
-        after = list(current)
+    def _take(self, offset: int, words: list[int]) -> ExcCodes | None:
+        """A write may bring one word or both; the command is what the register holds after it."""
+        after = registers([self.image.command])
         after[offset : offset + len(words)] = words
         (value,) = struct.unpack(">f", struct.pack(">2H", *after))
         return None if self._commanded(value) else ExcCodes.ILLEGAL_VALUE

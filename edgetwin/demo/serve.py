@@ -33,35 +33,34 @@ class Field:
 
     async def run(self, modbus_port: int, opcua_port: int) -> None:
         """Serve until stdin ends, SIGTERM comes, or the child is gone."""
+        words = await stdin_lines()  # SIGTERM ends it as its end does
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, words.feed_eof)
         meter = await Child.start("edgetwin.demo.serve", "opcua", "--port", str(opcua_port))
         try:
             meter.send(json.dumps(self._source.nodes))
             meter.send(json.dumps(self._source.meter))
             opcua = await meter.ports()
             print("ready", await self._modbus.start(modbus_port), *opcua, flush=True)
-            await self._until_ended(meter)
+            await self._until_ended(words, meter)
         finally:
             await self._modbus.stop()
             await meter.end()
 
-    async def _until_ended(self, meter: Child) -> None:
+    async def _until_ended(self, words: asyncio.StreamReader, meter: Child) -> None:
         tasks = [
-            asyncio.create_task(self._listen(), name="words"),
+            asyncio.create_task(self._listen(words), name="words"),
             asyncio.create_task(self._play(meter), name="steps"),
             asyncio.create_task(meter.process.wait(), name="opcua"),
         ]
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, tasks[0].cancel)
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
-            if not task.cancelled():
-                task.result()
+            task.result()
 
-    async def _listen(self) -> None:
-        lines = await stdin_lines()
-        while line := await lines.readline():
+    async def _listen(self, words: asyncio.StreamReader) -> None:
+        while line := await words.readline():
             self._source.tell(line.decode().strip())
 
     async def _play(self, meter: Child) -> None:
@@ -86,7 +85,6 @@ async def _opcua(port: int) -> None:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m edgetwin.demo.serve", description=__doc__)
-
     kinds = parser.add_subparsers(dest="kind", required=True)
     plant = kinds.add_parser("plant", help="the simulated pump skid")
     plant.add_argument("--seed", type=int, default=1)
