@@ -1,0 +1,108 @@
+"""Kinds of options that name a place: a register, a node, a host, a file, a topic."""
+
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from edgetwin.config.kinds import Kind, Wrong
+from edgetwin.config.problem import shown
+from edgetwin.core.address import parse_modbus, parse_node
+
+
+class Endpoint(NamedTuple):
+    """A peer on the network, and whether the way to it is encrypted."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is this machine itself."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
+    def __str__(self) -> str:
+        """``host:port``."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+_HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
+
+
+def _endpoint(url: str, text: str, port: int, example: str) -> Endpoint:
+    """Take a URL apart; ``text`` is what stands in the file."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", port if parts.port is None else parts.port
+    except ValueError as error:
+        raise Wrong(f"{shown(text)} is no address. Write {example}") from error
+    if "@" in parts.netloc:
+        raise Wrong("no user or password in an address. Write user: and password_file: instead")
+    if not _HOST.fullmatch(host) or not 0 < port < 65536:
+        raise Wrong(f"{shown(text)} is no address. Write {example}")
+    return Endpoint(host, port)
+
+
+def _read_host(text: str) -> Endpoint:
+    example = "192.168.1.10, or 192.168.1.10:502"
+    if "/" in text:
+        raise Wrong(f"{shown(text)} is more than host and port. Write {example}")
+    return _endpoint(f"//{text}", text, 502, example)
+
+
+def _read_opcua(text: str) -> str:
+    example = "opc.tcp://192.168.1.20:4840"
+    if not text.startswith("opc.tcp://"):
+        raise Wrong(f"{shown(text)} does not begin with opc.tcp://. Write {example}")
+    _endpoint(text, text, 4840, example)
+    return text
+
+
+_BROKERS = {"mqtts": Endpoint("", 8883, tls=True), "mqtt": Endpoint("", 1883, tls=False)}
+
+
+def _read_broker(text: str) -> Endpoint:
+    example = "mqtts://broker.example:8883"
+    scheme = text.partition("://")[0]
+    if scheme not in _BROKERS:
+        raise Wrong(f"{shown(text)} does not begin with mqtts:// or mqtt://. Write {example}")
+    usual = _BROKERS[scheme]
+    found = _endpoint(text, text, usual.port, example)
+    if text.count("/") > 2:
+        raise Wrong(f"{shown(text)} has something behind the port. Write {example}")
+    return found._replace(tls=usual.tls)
+
+
+def _read_file(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise Wrong(f"{shown(text)} is no path")
+    return text
+
+
+def _read_topic(text: str) -> str:
+    """MQTT 5 §4.7: no wildcards, no empty level, and nothing that begins with $."""
+    if not text.isprintable() or any(c in text for c in "+#$") or "" in text.split("/"):
+        raise Wrong(
+            f"{shown(text)} is no topic to publish below. Write levels with '/' between them, "
+            "without + # $, like plant/line-1"
+        )
+    return text
+
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def _read_hash(text: str) -> str:
+    if not _HASH.fullmatch(text.lower()):
+        raise Wrong(f"{shown(text)} is no SHA-256. Write the 64 digits that sha256sum prints")
+    return text.lower()
+
+
+MODBUS_AT = Kind("a Modbus address", parse_modbus)
+NODE_AT = Kind("an OPC UA node id", parse_node)
+HOST = Kind("a host, with or without a port", _read_host)
+OPCUA_URL = Kind("an opc.tcp:// address", _read_opcua)
+BROKER = Kind("an mqtts:// or mqtt:// address", _read_broker)
+FILE = Kind("a file; a relative path starts at the folder of the configuration", _read_file)
+TOPIC = Kind("an MQTT topic", _read_topic)
+HASH = Kind("64 hexadecimal digits", _read_hash)

@@ -1,0 +1,129 @@
+"""Options of the devices, one section for each driver."""
+
+from collections.abc import Mapping as Table
+
+from edgetwin.config.kinds import NAME, TEXT, choice, duration, whole
+from edgetwin.config.option import MapOf, Record, Section, option, section
+from edgetwin.config.places import FILE, HOST, OPCUA_URL, Endpoint
+from edgetwin.config.schema.tags import ModbusTag, OpcuaTag
+from edgetwin.core.plan import Security
+
+DRIVER = choice("modbus", "opcua", what="driver")
+
+
+@section
+class _Device(Section):
+    driver: str = option(DRIVER, "The protocol it speaks.", example="modbus")
+    scan: int = option(
+        duration("1 ms", "1 h"),
+        "How often its tags are read. A tag without a new value for two scans is stale.",
+        example="100 ms",
+        default="1 s",
+    )
+    retry: int = option(
+        duration("100 ms", "1 h"),
+        "The pause before a lost device is tried again.",
+        example="10 s",
+        default="5 s",
+    )
+
+
+@section
+class ModbusDevice(_Device):
+    """A device that speaks Modbus TCP."""
+
+    noun = "Modbus device"
+
+    address: Endpoint = option(
+        HOST, "Host name or IP address, with :port if it is not 502.", example="192.168.1.10"
+    )
+    unit: int = option(whole(0, 255), "The unit id.", example="17", default="1")
+    order: str = option(
+        choice("ABCD", "CDAB", "BADC", "DCBA", what="order"),
+        "The order of the bytes of its 32-bit values, A the most significant; 64 bit follow suit. "
+        "16 bit are AB unless the tag says BA.",
+        example="CDAB",
+        default="ABCD",
+    )
+    timeout: int = option(
+        duration("10 ms", "1 min"),
+        "How long an answer may take.",
+        example="300 ms",
+        default="1 s",
+    )
+    pause: int = option(
+        duration("0 s", "10 s"),
+        "Silence between an answer and the next request, for devices that need it.",
+        example="20 ms",
+        default="0 s",
+    )
+    in_flight: int = option(
+        whole(1, 16),
+        "How many requests may be open at once. Many devices bear only one.",
+        example="4",
+        default="1",
+    )
+    max_registers: int = option(
+        whole(1, 125), "The most registers in one request.", example="60", default="125"
+    )
+    max_bits: int = option(
+        whole(1, 2000),
+        "The most coils or discrete inputs in one request.",
+        example="256",
+        default="2000",
+    )
+    max_gap: int = option(
+        whole(0, 124),
+        "Unused registers between two tags that are read along to save a request.",
+        example="0",
+        default="32",
+    )
+    tags: Table[str, ModbusTag | None] = option(
+        MapOf(NAME, Record(ModbusTag), "tag"),
+        "What to read, by name.",
+        example="{pressure: {at: 4x0001, type: float32, unit: bar}}",
+    )
+
+
+@section
+class OpcuaDevice(_Device):
+    """An OPC UA server."""
+
+    noun = "OPC UA device"
+
+    address: str = option(
+        OPCUA_URL, "The server's endpoint.", example="opc.tcp://192.168.1.20:4840"
+    )
+    mode: str = option(
+        choice("poll", "subscribe", what="mode of an OPC UA device"),
+        "poll: ask at each scan. subscribe: the server tells what has changed, and looks as often "
+        "as the scan.",
+        example="subscribe",
+        default="poll",
+    )
+    security: str = option(
+        choice(*Security, what="security of an OPC UA device"),
+        "How the channel is protected. none only where nobody else is on the wire.",
+        example="none",
+        default="sign and encrypt",
+    )
+    user: str | None = option(
+        TEXT, "The user to log in as.", example="edgetwin", unless="anonymous"
+    )
+    password_file: str | None = option(
+        FILE,
+        "The file that holds the user's password.",
+        example="/etc/edgetwin/meter.password",
+        unless="none",
+    )
+    timeout: int = option(
+        duration("10 ms", "1 min"), "How long an answer may take.", example="5 s", default="2 s"
+    )
+    max_nodes: int = option(
+        whole(1, 100_000), "The most nodes in one request.", example="100", default="1000"
+    )
+    tags: Table[str, OpcuaTag | None] = option(
+        MapOf(NAME, Record(OpcuaTag), "tag"),
+        "What to read, by name.",
+        example='{flow: {at: "nsu=urn:maker:meter;s=Flow", unit: m3/h}}',
+    )

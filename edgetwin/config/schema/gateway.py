@@ -1,0 +1,143 @@
+"""Options of the office side and of the gateway itself: the whole file."""
+
+from collections.abc import Mapping as Table
+
+from edgetwin.config.kinds import NAME, PEER_NAME, SWITCH, TEXT, duration, size
+from edgetwin.config.option import MapOf, Record, Section, Variant, option, section
+from edgetwin.config.places import BROKER, FILE, TOPIC, Endpoint
+from edgetwin.config.schema.assets import Asset
+from edgetwin.config.schema.devices import ModbusDevice, OpcuaDevice
+from edgetwin.config.schema.loops import FormulaLoop, PidLoop
+
+
+@section
+class Upstream(Section):
+    """An MQTT broker that summaries and events go to."""
+
+    noun = "upstream"
+
+    broker: Endpoint = option(
+        BROKER,
+        "mqtts:// (TLS, port 8883) or mqtt:// (plain text, port 1883).",
+        example="mqtts://broker.example",
+    )
+    plain_text: bool = option(
+        SWITCH,
+        "Allow mqtt:// to another machine, where everybody on the way can read and alter.",
+        example="true",
+        default="false",
+    )
+    user: str | None = option(TEXT, "The user to log in as.", example="pump-7", unless="none")
+    password_file: str | None = option(
+        FILE,
+        "The file that holds the user's password.",
+        example="/etc/edgetwin/cloud.password",
+        unless="none",
+    )
+    ca_file: str | None = option(
+        FILE,
+        "The certificates to trust, PEM.",
+        example="/etc/edgetwin/ca.pem",
+        unless="those the operating system trusts",
+    )
+    cert_file: str | None = option(
+        FILE, "Our own certificate, PEM.", example="/etc/edgetwin/pump-7.pem", unless="none"
+    )
+    key_file: str | None = option(
+        FILE,
+        "The key of our own certificate, PEM.",
+        example="/etc/edgetwin/pump-7.key",
+        unless="none",
+    )
+    client_id: str | None = option(
+        TEXT,
+        "The name towards the broker, there only once.",
+        example="pump-7",
+        unless="edgetwin-GATEWAY-UPSTREAM",
+    )
+    topic: str | None = option(
+        TOPIC, "What all topics begin with.", example="plant/line-1", unless="edgetwin/GATEWAY"
+    )
+    window: int = option(
+        duration("100 ms", "1 h"),
+        "The span of time that one summary tells of.",
+        example="1 min",
+        default="10 s",
+    )
+    keepalive: int = option(
+        duration("5 s", "1 h"),
+        "How long the line may be silent before the broker takes us for dead.",
+        example="60 s",
+        default="15 s",
+    )
+    values: bool = option(
+        SWITCH, "Send every value too, not only summaries.", example="true", default="false"
+    )
+
+
+@section
+class Control(Section):
+    """The one switch for all writing."""
+
+    noun = "control"
+
+    enabled: bool = option(
+        SWITCH, "Without it nothing is ever written to any device.", example="true", default="false"
+    )
+
+
+@section
+class Gateway(Section):
+    """The whole file."""
+
+    noun = "gateway"
+
+    gateway: str = option(NAME, "The name of this gateway.", example="pump-station-7")
+    state: str | None = option(
+        FILE,
+        "The folder for what must survive: outbox, models, recordings, certificates.",
+        example="/var/lib/edgetwin",
+        unless="$STATE_DIRECTORY (set by systemd), or ~/.local/state/edgetwin/GATEWAY",
+    )
+    control: Control = option(
+        Record(Control), "The one switch for all writing.", example="{enabled: true}", default="{}"
+    )
+    devices: Table[str, ModbusDevice | OpcuaDevice | None] = option(
+        MapOf(
+            PEER_NAME, Variant("driver", {"modbus": ModbusDevice, "opcua": OpcuaDevice}), "device"
+        ),
+        "What to read, by name.",
+        example="{skid: {driver: modbus, address: 192.168.1.10, tags: {running: {at: 1x0001}}}}",
+    )
+    assets: Table[str, Asset | None] = option(
+        MapOf(PEER_NAME, Record(Asset), "asset"),
+        "The machines, by name.",
+        example="{pump: {tags: {p: skid/pressure}}}",
+        default="{}",
+    )
+    loops: Table[str, PidLoop | FormulaLoop | None] = option(
+        MapOf(NAME, Variant("law", {"pid": PidLoop, "formula": FormulaLoop}), "loop"),
+        "The control loops, by name.",
+        example="{pressure: {law: pid, pv: pump/p, sp: 4.2 bar, mv: pump/n, gain: 120}}",
+        default="{}",
+    )
+    upstream: Table[str, Upstream | None] = option(
+        MapOf(NAME, Record(Upstream), "upstream"),
+        "Where summaries and events go, by name.",
+        example="{cloud: {broker: mqtts://broker.example}}",
+        default="{}",
+    )
+    outbox: int = option(
+        size("1 MB", "1000 GB"),
+        "The disk space for what is not yet delivered. When it is full the oldest goes, and a gap "
+        "record says so.",
+        example="1 GB",
+        default="256 MB",
+    )
+    recording: int = option(
+        size("0 MB", "1000 GB"),
+        "The disk space for the recording that edgetwin replay takes; 0 MB for none. When it is "
+        "full the oldest goes.",
+        example="50 MB",
+        default="0 MB",
+    )

@@ -1,0 +1,126 @@
+"""Options of the tags of a device."""
+
+from edgetwin.config.kinds import AMOUNT, FACTOR, NUMBER, RATE, STEP, TEXT, choice, duration, whole
+from edgetwin.config.option import ListOf, Record, Section, option, section
+from edgetwin.config.places import MODBUS_AT, NODE_AT
+from edgetwin.core.address import ModbusAddress, NodeAddress
+from edgetwin.core.tags import ValueType
+from edgetwin.core.units import Quantity
+
+MODBUS_TYPES = tuple(each.value for each in ValueType if each is not ValueType.AUTO)
+
+
+@section
+class Write(Section):
+    """What may ever be written to the tag. Without it the tag is read-only for everybody."""
+
+    noun = "write"
+
+    min: Quantity = option(AMOUNT, "The lowest value that may be written.", example="600")
+    max: Quantity = option(AMOUNT, "The highest value that may be written.", example="1750")
+    rate: Quantity | None = option(
+        RATE,
+        "The largest change in a span of time. A larger wish is refused, or ramped by its loop.",
+        example="50 per s",
+        unless="as fast as the loop wants",
+    )
+    deadband: Quantity | None = option(
+        STEP,
+        "A change smaller than this is not worth a write.",
+        example="1",
+        unless="any change is written",
+    )
+    tolerance: Quantity | None = option(
+        STEP,
+        "How far the value read back may differ from the one written.",
+        example="0.05",
+        unless="the resolution of the tag's type",
+    )
+
+
+@section
+class _Tag(Section):
+    unit: str | None = option(TEXT, "The engineering unit.", example="bar", unless="no unit")
+    scale: float = option(
+        FACTOR,
+        "The value is scale times what the device holds, plus offset.",
+        example="0.1",
+        default="1",
+    )
+    offset: float = option(NUMBER, "See scale.", example="-40", default="0")
+    range: tuple[Quantity, ...] = option(
+        ListOf(AMOUNT, 2, 2),
+        "Lowest and highest sensible value. One outside is marked uncertain: out of range, and no "
+        "loop uses it.",
+        example="[0, 16]",
+        unless="no bounds",
+    )
+    deadband: Quantity | None = option(
+        STEP,
+        "A change smaller than this is not worth telling upstream.",
+        example="0.05",
+        unless="any change counts",
+    )
+    scan: int | None = option(
+        duration("1 ms", "1 h"),
+        "How often it is read.",
+        example="1 s",
+        unless="the device's scan",
+    )
+    frozen_after: int | None = option(
+        duration("10 ms", "1 d"),
+        "A living sensor never shows exactly the same value for so long. If it does, the tag is "
+        "marked bad: frozen.",
+        example="30 s",
+        unless="never",
+    )
+    write: Write | None = option(
+        Record(Write),
+        "What may be written to it. Without it, the tag is read-only.",
+        example="{min: 600, max: 1750, rate: 50 per s}",
+        unless="read-only",
+    )
+
+
+@section
+class ModbusTag(_Tag):
+    """One value of a Modbus device."""
+
+    noun = "tag of a Modbus device"
+
+    at: ModbusAddress = option(
+        MODBUS_AT,
+        "Where it lies: 0x coil, 1x discrete input, 3x input register, 4x holding register, "
+        "numbered from 1; or coil: discrete: input: holding: with numbers from 0. 4x0001.3 is bit "
+        "3 of a register.",
+        example="4x0001",
+    )
+    type: str | None = option(
+        choice(*MODBUS_TYPES, what="type of a Modbus tag"),
+        "How the value lies there. A register needs it.",
+        example="float32",
+        unless="bit, for a coil, a discrete input or a bit of a register",
+    )
+    order: str | None = option(
+        TEXT,
+        "The order of its bytes, A the most significant: AB or BA (16 bit), ABCD, CDAB, BADC, DCBA "
+        "(32 bit), or 8 letters (64 bit; 4 letters are extended).",
+        example="CDAB",
+        unless="the device's order; for 16 bit AB",
+    )
+    length: int | None = option(
+        whole(1, 125), "How many registers a text fills.", example="8", unless="only for a text"
+    )
+
+
+@section
+class OpcuaTag(_Tag):
+    """One value of an OPC UA server."""
+
+    noun = "tag of an OPC UA device"
+
+    at: NodeAddress = option(
+        NODE_AT,
+        "The node id, best with the namespace's URI: nsu=…;s=… (text) or ;i=… (number).",
+        example='"nsu=urn:maker:meter;s=Flow"',
+    )
