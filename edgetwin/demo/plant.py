@@ -90,17 +90,17 @@ NOISE = {
     "suction_pressure": 0.002,
     "motor_current": 0.015,
     "valve_position": 0.05,
-    "flow": 0.03,
-    "temperature": 0.02,
-    "vibration": 0.02,
+    "flow": 0.05,
+    "temperature": 0.15,
+    "vibration": 0.05,
 }
-"""Standard deviations, in the unit of each sensor: 0.1 % of span or so, as of good transmitters."""
+"""Standard deviations, in the unit of each sensor: 0.1 to 1 % of span, as of good transmitters."""
 
 SPEED_LAG_S = 0.5
 RAMP_PER_S = 400.0  # 1/min per second: the drive's own ramp
 CLOG_S = 4.0  # how long dirt takes to settle
 CLOG_FULL = 12.0  # the filter's resistance when it has: 13 times the clean one
-HEAT_S = 120.0
+HEAT_S = 300.0
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ class Demand:
     """The valve position that the consumers ask for: three slow waves of different periods."""
 
     mean: float = 55.0
-    waves: tuple[tuple[float, float], ...] = ((4.0, 9.1), (3.5, 14.7), (3.0, 31.0))  # %, s
+    waves: tuple[tuple[float, float], ...] = ((2.5, 6.3), (2.0, 9.7), (1.5, 17.0))  # %, s
     phases: list[float] = field(default_factory=list)
 
     def at(self, seconds: float) -> float:
