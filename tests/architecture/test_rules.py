@@ -27,6 +27,11 @@ def comments(source):
     return {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}
 
 
+def told(rule, places):
+    """All offenders at once: pytest's own comparison shows only the first."""
+    return "\n  ".join([f"{rule}:", *sorted(places)])
+
+
 def is_broad(handler):
     kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     return any(
@@ -40,7 +45,8 @@ def reason(comment):
 
 
 def test_a_module_has_a_name_that_means_something(code):
-    assert [s.name for s in code if PurePath(s.name).stem in EMPTY_NAMES] == []
+    empty = [source.name for source in code if PurePath(source.name).stem in EMPTY_NAMES]
+    assert not empty, told("a name that says nothing", empty)
 
 
 def test_a_broad_except_says_why_on_its_line(code):
@@ -51,7 +57,7 @@ def test_a_broad_except_says_why_on_its_line(code):
         for handler in source.nodes(ast.ExceptHandler)
         if is_broad(handler) and len(reason(said.get(handler.lineno, "")).split()) < 3
     ]
-    assert bare == []
+    assert not bare, told("a broad except without its reason as a comment on its line", bare)
 
 
 def test_a_silenced_tool_is_told_why(code):
@@ -61,7 +67,7 @@ def test_a_silenced_tool_is_told_why(code):
         for line, comment in comments(source).items()
         if SILENCER.search(comment) and len(reason(comment).split()) < 3
     ]
-    assert bare == []
+    assert not bare, told("silences a tool without a reason, such as # noqa: X123 (why)", bare)
 
 
 def test_nothing_waits_by_sleeping(package, allowed):
@@ -73,9 +79,11 @@ def test_nothing_waits_by_sleeping(package, allowed):
         if isinstance(call, ast.Call)
         and "sleep" in (getattr(call.func, "id", ""), getattr(call.func, "attr", ""))
     }
-    assert sleepers == allowed["sleep"].keys()
+    differing = sleepers ^ allowed["sleep"].keys()
+    assert not differing, told("sleeps unlike allowed.toml says: wait for what happens", differing)
 
 
 def test_nothing_is_left_for_later(code):
     mark = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b")
-    assert [source.name for source in code if mark.search(source.text)] == []
+    marked = [source.name for source in code if mark.search(source.text)]
+    assert not marked, told("leaves something for later", marked)
