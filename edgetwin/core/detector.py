@@ -15,11 +15,11 @@ Nothing here reads a clock or a file: the same history of the twin gives the sam
 and outputs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from edgetwin.core.event import Event, EventKind
 from edgetwin.core.frame import Lesson, ModelInstalled
 from edgetwin.core.plan import SECOND, DetectorPlan
 from edgetwin.core.quality import Quality
-from edgetwin.core.reading import Floats, Instant, Scalar
+from edgetwin.core.reading import Floats, Instant, ReadingBatch, Scalar
 from edgetwin.core.schedule import next_due
 from edgetwin.core.tags import TagTable
 from edgetwin.core.twin import Twin
@@ -60,14 +60,6 @@ class DetectorTurn:
     lesson: Lesson | None = None
 
 
-class Outputs(NamedTuple):
-    """For the detector's own twin tags: score, verdict (0 normal, 1 anomaly), quality of both."""
-
-    score: float
-    verdict: float
-    quality: Quality
-
-
 class _Phase(Enum):
     LEARNING = auto()
     WAITING = auto()
@@ -79,16 +71,25 @@ NOTHING = DetectorTurn()
 
 
 class Detector:
-    """Watches one asset. ``load`` makes a scorer of an ONNX file's bytes, or raises ModelError."""
+    """Watches one asset.
+
+    ``load`` makes a scorer of an ONNX file's bytes, the names of its tags and the rows of a window,
+    or raises ModelError.
+    """
 
     def __init__(
-        self, index: int, plan: DetectorPlan, tags: TagTable, load: Callable[[bytes], Scorer]
+        self,
+        index: int,
+        plan: DetectorPlan,
+        tags: TagTable,
+        load: Callable[[bytes, Sequence[str], int], Scorer],
     ) -> None:
         """A detector without a model: it learns, unless the plan names a model file."""
+        self.plan = plan
         self._index = index
-        self._plan = plan
         self._names = tuple(tags[tag].name for tag in plan.tags)
         self._tags = np.array(plan.tags, np.intp)
+        self._outputs = np.array((plan.score_tag, plan.verdict_tag), np.intp)
         self._load = load
         self._rule = AlarmRule(plan.limit)
         self._phase = _Phase.LEARNING if plan.model is None else _Phase.WAITING
@@ -129,14 +130,18 @@ class Detector:
         order = np.argsort(-self._score.shares, kind="stable")
         return tuple((self._names[i], round(float(self._score.shares[i]), 4)) for i in order)
 
-    def outputs(self) -> Outputs:
-        """What the score and the verdict tag show now."""
-        verdict = 1.0 if self._alarm.on else 0.0
+    @property
+    def score(self) -> float | None:
+        """The last score; None while there is no verdict."""
+        return None if self._score is None else self._score.value
+
+    def outputs(self) -> ReadingBatch:
+        """For the detector's own twin tags: the score, and the verdict (0 normal, 1 anomaly)."""
         if self._score is not None:
-            return Outputs(self._score.value, verdict, Quality.GOOD)
-        if self._trouble:
-            return Outputs(np.nan, np.nan, Quality.BAD)
-        return Outputs(np.nan, np.nan, Quality.NOT_YET_READ)
+            values = np.array((self._score.value, float(self._alarm.on)))
+            return ReadingBatch(self._outputs, values)
+        quality = Quality.BAD if self._trouble else Quality.NOT_YET_READ
+        return ReadingBatch(self._outputs, np.full(2, np.nan), np.full(2, quality, np.uint8))
 
     @property
     def words(self) -> str:
@@ -149,8 +154,8 @@ class Detector:
         if self._phase is _Phase.WAITING:
             return "waiting for the model"
         if self._score is None:
-            return f"watching: {len(self._window)} of {self._plan.window} rows"
-        level = f"score {self._score.value:.2f}, limit {self._plan.limit:g}"
+            return f"watching: {len(self._window)} of {self.plan.window} rows"
+        level = f"score {self._score.value:.2f}, limit {self.plan.limit:g}"
         if not self._alarm.on:
             return f"normal; {level}"
         return f"not normal since {_clock(self._began)}: {self._blame()}; {level}"
@@ -160,7 +165,7 @@ class Detector:
     def install(self, model: ModelInstalled, now: Instant) -> DetectorTurn:
         """Take a model over. An alarm of the model before it ends here."""
         try:
-            scorer = self._load(model.onnx)
+            scorer = self._load(model.onnx, self._names, self.plan.window)
         except ModelError as error:
             return self.unavailable(str(error), now)
         events = []
@@ -168,20 +173,24 @@ class Detector:
             events.append(self._end_alarm(now, "a new model takes over"))
         if self._phase is _Phase.WAITING and self._learned:
             events.append(self._tell_learned(model))
+        if self._phase is _Phase.UNAVAILABLE:
+            self._start_anew()
         self._alarm, self._scorer, self._score, self._trouble = Alarm(), scorer, None, ""
         self._phase = _Phase.WATCHING
         return DetectorTurn(tuple(events))
 
-    def unavailable(self, reason: str, now: Instant) -> DetectorTurn:  # noqa: ARG002  one form for all inputs
+    def unavailable(self, reason: str, now: Instant) -> DetectorTurn:  # noqa: ARG002 - one form for all inputs
         """There is no model to trust until one is installed, and why."""
         self._phase, self._scorer, self._trouble = _Phase.UNAVAILABLE, None, ""
         return DetectorTurn(self._no_verdict(reason))
 
     def reflect(self, twin: Twin, now: Instant) -> DetectorTurn:
         """Take a row if one is due, and judge. The twin's qualities must be up to date."""
-        if now.mono < self._due or self._phase is _Phase.UNAVAILABLE:
+        if now.mono < self._due:
             return NOTHING
         self._count_missed(now)
+        if self._phase is _Phase.UNAVAILABLE:
+            return NOTHING
         row = twin.value[self._tags]
         bad = (twin.quality[self._tags] >= Quality.BAD) | ~(np.abs(row) <= LARGEST)
         if bad.any():
@@ -199,9 +208,9 @@ class Detector:
     def _count_missed(self, now: Instant) -> None:
         """Move on to the next due time; rows that nobody came for count as carried."""
         if not self._due:
-            self._due = now.mono + self._plan.every
+            self._due = now.mono + self.plan.every
             return
-        self._due, missed = next_due(self._due, self._plan.every, now.mono)
+        self._due, missed = next_due(self._due, self.plan.every, now.mono)
         self._carried += missed
 
     def _stand_in(
@@ -259,28 +268,28 @@ class Detector:
         self._score, self._trouble = None, reason
         if told:
             return ()
-        text = f"{self._plan.name}: no verdict: {reason}"
-        return (Event(EventKind.MODEL_UNAVAILABLE, self._plan.name, text, (("reason", reason),)),)
+        text = f"{self.plan.name}: no verdict: {reason}"
+        return (Event(EventKind.MODEL_UNAVAILABLE, self.plan.name, text, (("reason", reason),)),)
 
     def _tell_learned(self, model: ModelInstalled) -> Event:
-        text = f"{self._plan.name}: learned from {self._learned} rows what normal is; watching"
+        text = f"{self.plan.name}: learned from {self._learned} rows what normal is; watching"
         facts = (("rows", self._learned), ("sha256", model.sha256))
-        return Event(EventKind.LEARNED, self._plan.name, text, facts)
+        return Event(EventKind.LEARNED, self.plan.name, text, facts)
 
     def _raise_alarm(self, now: Instant, score: Score) -> Event:
         self._began = now
         facts: tuple[tuple[str, Scalar], ...] = (
             ("score", score.value),
-            ("limit", self._plan.limit),
+            ("limit", self.plan.limit),
             *self.shares,
         )
-        return Event(EventKind.ANOMALY, self._plan.name, f"{self._plan.name}: {self.words}", facts)
+        return Event(EventKind.ANOMALY, self.plan.name, f"{self.plan.name}: {self.words}", facts)
 
     def _end_alarm(self, now: Instant, why: str) -> Event:
         peak, lasted_s = self._alarm.peak, (now.mono - self._began.mono) / SECOND
-        text = f"{self._plan.name}: alarm over after {_span(lasted_s)}; {why}, peak {peak:.2f}"
+        text = f"{self.plan.name}: alarm over after {_span(lasted_s)}; {why}, peak {peak:.2f}"
         facts = (("duration_s", lasted_s), ("peak", peak))
-        return Event(EventKind.ANOMALY_CLEARED, self._plan.name, text, facts)
+        return Event(EventKind.ANOMALY_CLEARED, self.plan.name, text, facts)
 
     def _blame(self) -> str:
         """The tag that departs most, and the next one if it matters."""
