@@ -1,0 +1,241 @@
+"""The guard: the one place where a wish to write becomes a write request.
+
+Theory of operation. Whoever wants to write (a loop, a person, the cloud) makes a ``Wish`` and asks.
+The guard answers with a ``WriteRequest``, or with a ``Refusal`` that names the tag and the cure. It
+never corrects a wish: a loop asks ``reach`` beforehand where it may go. Checked, in this order:
+
+1. control     the gateway's control switch is on
+2. limits      the technician has said what may be written to the tag (``write:``)
+3. number      the value is finite
+4. outside     it lies inside [low, high], without any slack
+5. busy        no other write to the tag is still out
+6. not read    the twin has a good, fresh value of the tag: nobody writes over what he does not know
+7. rate        |value - standing| <= rate * time since the last write; that time counts up to 1 s,
+               or up to twice what it takes to cross the deadband, if that is longer
+8. budget      not more than ``budget`` writes in any second: flash and slow buses wear out
+9. unchanged   it differs from what stands by at least the deadband and the device's resolution
+
+*Standing* is what the device holds: the read-back of the last write, until a reading arrives that
+cannot have been on its way already when that write was answered. After a write whose end is unknown
+(no communication, never answered, not readable) only a newer reading counts. Unchanged and busy are
+everyday answers of a healthy loop: ``quiet``, not worth an event.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edgetwin.core.laws.law import Band
+from edgetwin.core.plan import SECOND
+from edgetwin.core.quality import Quality
+from edgetwin.core.reading import Authority, Instant, WriteOutcome, WriteRequest, WriteResult
+from edgetwin.core.tags import Tag, TagTable, WriteLimits
+from edgetwin.core.twin import Twin
+
+BUDGET = 200
+"""Writes to one tag in any second, at most."""
+
+ROUNDING = 1e-9
+"""Relative slack of the rate check: what adding and subtracting floats may cost, no more."""
+
+
+class Reason(StrEnum):
+    """Why a wish was refused."""
+
+    CONTROL_OFF = "control is off"
+    NO_LIMITS = "no write limits"
+    NOT_FINITE = "not a number"
+    OUTSIDE = "outside the limits"
+    BUSY = "a write is still out"
+    NOT_READ = "not read"
+    RATE = "too fast"
+    BUDGET = "too many writes"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A value somebody wants a tag to have, in engineering units; who wants it and why."""
+
+    tag: int
+    value: float
+    authority: Authority
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nothing is written. ``text`` is one sentence for people: the tag, the cause, the cure."""
+
+    reason: Reason
+    text: str
+
+    @property
+    def quiet(self) -> bool:
+        """Whether this is an everyday answer that nobody needs to be told of."""
+        return self.reason in (Reason.UNCHANGED, Reason.BUSY)
+
+
+@dataclass(slots=True)
+class _Line:
+    """What the guard remembers of one tag. Instants are monotonic ns, -1 for never."""
+
+    out: WriteRequest | None = None
+    asked: int = -1
+    held: float = math.nan
+    held_at: int = -1
+    doubted_at: int = -1
+    recent: deque[int] = field(default_factory=deque)
+
+
+class Guard:
+    """Checks wishes, and numbers the requests from 1. ``life`` ns is how long one is good."""
+
+    def __init__(
+        self, tags: TagTable, *, control: bool, life: int = SECOND, budget: int = BUDGET
+    ) -> None:
+        self.control = control
+        self._tags = tags
+        self._life = life
+        self._budget = budget
+        self._number = 0
+        self._lines: dict[int, _Line] = {}
+
+    def ask(self, wish: Wish, twin: Twin, now: Instant) -> WriteRequest | Refusal:
+        """A request that the caller must hand to the device, or why not."""
+        tag = self._tags[wish.tag]
+        value = _number(wish.value)
+        refusal = self._refuse_value(tag, value) or self._refuse_now(tag, value, twin, now)
+        if refusal:
+            return refusal
+        self._number += 1
+        request = WriteRequest(
+            self._number,
+            wish.tag,
+            value,
+            wish.authority,
+            wish.by,
+            wish.reason,
+            now.mono + self._life,
+        )
+        line = self._line(wish.tag, now)
+        line.out, line.asked = request, now.mono
+        line.recent.append(now.mono)
+        return request
+
+    def settle(self, result: WriteResult, now: Instant) -> None:
+        """Take the end of a write. One that nobody waits for any more, or a second, is ignored."""
+        line = self._line(result.tag, now)
+        if line.out is None or line.out.number != result.number:
+            return
+        written, line.out = line.out.value, None
+        if result.outcome is WriteOutcome.NO_COMMUNICATION:
+            line.doubted_at, line.held = now.mono, math.nan
+        elif math.isfinite(result.read_back):
+            line.held, line.held_at = result.read_back, now.mono
+        elif result.outcome is WriteOutcome.WRITTEN:
+            line.held, line.held_at = written, now.mono
+        elif result.outcome is WriteOutcome.NOT_VERIFIED:
+            line.doubted_at, line.held = now.mono, math.nan
+
+    def standing(self, tag: int, twin: Twin, now: Instant) -> float:
+        """What the device holds in a tag, as far as is known by now. NaN: it is not known."""
+        if twin.quality[tag] >= Quality.UNCERTAIN or twin.is_stale(tag, now):
+            return math.nan
+        line = self._line(tag, now)
+        if twin.confirmed[tag] <= line.doubted_at:
+            return math.nan
+        on_its_way = line.held_at + self._tags[tag].period
+        if math.isfinite(line.held) and twin.arrived[tag] <= on_its_way:
+            return line.held
+        return twin.value.item(tag)
+
+    def reach(self, tag: int, twin: Twin, now: Instant) -> Band | None:
+        """Where a write may go now: limits and rate together. None: nowhere, or not known."""
+        limits, standing = self._tags[tag].write, self.standing(tag, twin, now)
+        if limits is None or math.isnan(standing):
+            return None
+        room = self._room(tag, limits, now)
+        band = Band(max(limits.low, standing - room), min(limits.high, standing + room))
+        return band if band.low <= band.high else None
+
+    def is_busy(self, tag: int, now: Instant) -> bool:
+        """Whether a write to the tag is out and may still be answered."""
+        return self._line(tag, now).out is not None
+
+    def _refuse_value(self, tag: Tag, value: float) -> Refusal | None:
+        """Checks 1 to 4: those that need neither the twin nor the time."""
+        limits = tag.write
+        if not self.control:
+            cure = "Write 'control: on' in the configuration when this gateway may steer"
+            return Refusal(Reason.CONTROL_OFF, f"{tag.name}: control is off. {cure}")
+        if limits is None:
+            cure = "Say what may be written: write: {min: …, max: …}"
+            return Refusal(Reason.NO_LIMITS, f"{tag.name} has no write limits. {cure}")
+        if not math.isfinite(value):
+            cure = "Find out why nothing better was computed"
+            return Refusal(Reason.NOT_FINITE, f"{tag.name}: {value} is no number. {cure}")
+        if not limits.low <= value <= limits.high:
+            span = f"{limits.low:g} to {limits.high:g} {tag.unit}".rstrip()
+            cure = "Ask for less, or change its write limits"
+            text = f"{tag.name}: {value:g} is outside what may be written, {span}. {cure}"
+            return Refusal(Reason.OUTSIDE, text)
+        return None
+
+    def _refuse_now(self, tag: Tag, value: float, twin: Twin, now: Instant) -> Refusal | None:
+        """Checks 5 to 9: those that depend on what stands and what was written last."""
+        line, standing = self._line(tag.index, now), self.standing(tag.index, twin, now)
+        limits = tag.write or WriteLimits(0.0, 0.0, 0.0)
+        if line.out is not None:
+            cure = "Wait for its answer"
+            return Refusal(Reason.BUSY, f"{tag.name}: write {line.out.number} is out. {cure}")
+        if math.isnan(standing):
+            why = Quality(twin.state(tag.index, now).quality).words
+            cure = "Nothing is written over what is not known; look at its device"
+            return Refusal(Reason.NOT_READ, f"{tag.name} has no good value ({why}). {cure}")
+        room = self._room(tag.index, limits, now)
+        if abs(value - standing) > room + ROUNDING * (abs(standing) + abs(value)):
+            cure = f"It may move by {room:g} now ({limits.rate:g} per s): go there in steps"
+            text = f"{tag.name}: {value:g} is too far from {standing:g}, which stands. {cure}"
+            return Refusal(Reason.RATE, text)
+        if len(line.recent) >= self._budget:
+            cure = "Give it a deadband, or its loop a longer 'every'"
+            text = f"{tag.name} was written {self._budget} times within one second. {cure}"
+            return Refusal(Reason.BUDGET, text)
+        if value == standing or abs(value - standing) < _least_change(limits):
+            return Refusal(Reason.UNCHANGED, f"{tag.name}: {value:g} stands already")
+        return None
+
+    def _room(self, tag: int, limits: WriteLimits, now: Instant) -> float:
+        """How far a value may move by now."""
+        if math.isinf(limits.rate):
+            return math.inf
+        line = self._line(tag, now)
+        most = max(limits.rate, 2.0 * _least_change(limits)) if limits.rate else 0.0
+        if line.asked < 0:
+            return most
+        return min(most, limits.rate * (now.mono - line.asked) / SECOND)
+
+    def _line(self, tag: int, now: Instant) -> _Line:
+        """The memory of a tag, with what time has ended taken off it."""
+        line = self._lines.setdefault(tag, _Line())
+        if line.out is not None and now.mono > line.out.expires:
+            line.out, line.doubted_at, line.held = None, now.mono, math.nan
+        while line.recent and now.mono - line.recent[0] >= SECOND:
+            line.recent.popleft()
+        return line
+
+
+def _least_change(limits: WriteLimits) -> float:
+    """What is worth a write: less stays in the deadband or the device's rounding."""
+    return max(limits.deadband, limits.tolerance)
+
+
+def _number(value: float) -> float:
+    """The value as a float; NaN for what is none. Minus zero is zero."""
+    try:
+        return float(value) + 0.0
+    except (OverflowError, TypeError, ValueError):
+        return math.nan
