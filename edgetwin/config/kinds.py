@@ -32,11 +32,11 @@ from edgetwin.core.units import (
 
 
 class Wrong(ValueError):
-    """The text is no value of its kind. ``inset`` is how far into the text the trouble begins."""
+    """The text is no value of its kind. ``column`` (from 1) is where in it the trouble begins."""
 
-    def __init__(self, text: str, inset: int = 0) -> None:
+    def __init__(self, text: str, column: int = 0) -> None:
         super().__init__(text)
-        self.inset = inset
+        self.column = column
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ def _read_formula(text: str) -> Expression:
     try:
         return parse_expression(text)
     except ExpressionError as error:
-        raise Wrong(f"{shown(text)}: {error.message}", error.column - 1) from error
+        raise Wrong(f"{shown(text)}: {error.message}", error.column) from error
 
 
 FORMULA = Kind("an expression", _read_formula)

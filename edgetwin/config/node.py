@@ -17,6 +17,10 @@ class Place(NamedTuple):
     line: int
     column: int
 
+    def moved(self, columns: int) -> "Place":
+        """A place further on in the same line."""
+        return self._replace(column=self.column + columns)
+
 
 @dataclass(slots=True)
 class Scalar:
@@ -26,6 +30,10 @@ class Scalar:
     text: str
     plain: bool = True
     inset: int = 0
+
+    def spot(self, column: int) -> Place:
+        """Where a column (from 1) of the text stands, as well as can be told."""
+        return self.place.moved(self.inset + column - 1) if self.inset >= 0 else self.place
 
     @property
     def is_null(self) -> bool:

@@ -26,6 +26,11 @@ class Section:
         value = self.node.entries.get(key)
         return value.place if value else self.node.place
 
+    def place_in(self, key: str, name: str) -> Place:
+        """Where one name in a map of names stands."""
+        table = self.node.entries.get(key)
+        return table.keys[name] if isinstance(table, Mapping) else self.place(key)
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

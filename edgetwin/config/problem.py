@@ -42,9 +42,9 @@ class Problems:
     def __init__(self) -> None:
         self.found: list[Problem] = []
 
-    def at(self, place: Place, text: str, inset: int = 0) -> None:
-        """Note a problem at a place, or ``inset`` columns behind it."""
-        self.found.append(Problem(place.file, place.line, place.column + inset, text))
+    def at(self, place: Place, text: str) -> None:
+        """Note a problem at a place."""
+        self.found.append(Problem(*place, text))
 
     def on(self, node: Node, text: str) -> None:
         """Note a problem with a node."""

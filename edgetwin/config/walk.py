@@ -92,8 +92,8 @@ class _Walker:
         try:
             return kind.read(node.text)
         except Wrong as wrong:
-            inset = node.inset + wrong.inset if node.inset >= 0 else 0
-            self._problems.at(node.place, str(wrong), inset if wrong.inset else 0)
+            place = node.spot(wrong.column) if wrong.column else node.place
+            self._problems.at(place, str(wrong))
         except (UnitError, AddressError) as error:
             self._problems.on(node, str(error))
         return FAILED

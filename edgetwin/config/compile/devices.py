@@ -1,0 +1,120 @@
+"""Devices and their tags, in the order of the twin.
+
+Per device, per scan group (short periods first), and within a group by address: so what is read
+together lies together, and each group is one range of the twin.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import TypeAlias
+
+from edgetwin.config.compile.draft import Draft
+from edgetwin.config.compile.registers import Layout, layout
+from edgetwin.config.compile.writing import limits
+from edgetwin.config.schema.devices import ModbusDevice, OpcuaDevice
+from edgetwin.config.schema.tags import ModbusTag, OpcuaTag
+from edgetwin.core.plan import DevicePlan, ModbusSettings, OpcuaSettings, ScanGroup, Security
+from edgetwin.core.tags import Tag, ValueType
+
+AnyTag: TypeAlias = ModbusTag | OpcuaTag
+Named: TypeAlias = tuple[str, AnyTag]
+
+
+def compile_devices(
+    devices: Mapping[str, ModbusDevice | OpcuaDevice | None], state: Path, draft: Draft
+) -> tuple[DevicePlan, ...]:
+    """The plans of all devices; their tags go into the draft."""
+    plans: list[DevicePlan] = []
+    for name, device in devices.items():
+        if device is None:
+            draft.spoilt.add(name)
+            continue
+        groups = tuple(_groups(name, device, len(plans), draft))
+        if not device.tags:
+            text = f"device '{name}' has no tags, so there is nothing to read. Name at least one"
+            draft.problems.at(device.place("tags"), text)
+        settings = _settings(device, state, draft)
+        plans.append(DevicePlan(len(plans), name, device.driver, settings, groups, device.retry))
+    return tuple(plans)
+
+
+def _groups(
+    name: str, device: ModbusDevice | OpcuaDevice, index: int, draft: Draft
+) -> Iterator[ScanGroup]:
+    for tag_name in device.tags:
+        draft.names[f"{name}/{tag_name}"] = None
+    named: list[Named] = [(key, tag) for key, tag in device.tags.items() if tag is not None]
+
+    def period(each: Named) -> int:
+        return each[1].scan or device.scan
+
+    if isinstance(device, ModbusDevice):
+        named.sort(key=lambda each: each[1].at)
+    named.sort(key=period)
+    for number, (every, group) in enumerate(groupby(named, period)):
+        first = len(draft.tags)
+        for tag_name, tag in group:
+            draft.add(_tag(f"{name}/{tag_name}", tag, device, index, draft))
+        yield ScanGroup(number, every, range(first, len(draft.tags)))
+
+
+def _tag(
+    name: str, tag: AnyTag, device: ModbusDevice | OpcuaDevice, index: int, draft: Draft
+) -> Tag:
+    form = Layout(ValueType.AUTO)
+    if isinstance(tag, ModbusTag) and isinstance(device, ModbusDevice):
+        form = layout(tag, device, draft)
+    unit = tag.unit or ""
+    low, high = draft.span(tag, tag.range, unit)
+    deadband = tag.deadband and draft.amount(tag.deadband, unit, tag.place("deadband"))
+    place = tag.node.place
+    return Tag(
+        index=len(draft.tags),
+        name=name,
+        type=form.type,
+        unit=unit,
+        device=index,
+        address=tag.at,
+        period=tag.scan or device.scan,
+        low=low,
+        high=high,
+        scale=tag.scale,
+        offset=tag.offset,
+        deadband=deadband or 0.0,
+        frozen_after=tag.frozen_after or 0,
+        order=form.order,
+        length=form.length,
+        write=limits(tag, form.type, draft),
+        place=f"{place.file}:{place.line}",
+    )
+
+
+def _settings(
+    device: ModbusDevice | OpcuaDevice, state: Path, draft: Draft
+) -> ModbusSettings | OpcuaSettings:
+    if isinstance(device, ModbusDevice):
+        return ModbusSettings(
+            host=device.address.host,
+            port=device.address.port,
+            unit=device.unit,
+            timeout=device.timeout,
+            pause=device.pause,
+            in_flight=device.in_flight,
+            max_registers=device.max_registers,
+            max_bits=device.max_bits,
+            max_gap=device.max_gap,
+        )
+    if device.password_file and not device.user:
+        text = "a password without a user. Write user: as well"
+        draft.problems.at(device.place("password_file"), text)
+    return OpcuaSettings(
+        url=device.address,
+        subscribe=device.mode == "subscribe",
+        security=Security(device.security),
+        user=device.user or "",
+        password_file=draft.path(device.password_file),
+        pki=state / "pki",
+        timeout=device.timeout,
+        max_nodes=device.max_nodes,
+    )

@@ -1,0 +1,102 @@
+"""A plan while it is compiled: the tags there are so far, every name, and what is wrong."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgetwin.config.node import Place, Scalar
+from edgetwin.config.option import Section
+from edgetwin.config.problem import Problems, did_you_mean, shown
+from edgetwin.core.expression import Expression
+from edgetwin.core.tags import Tag, ValueType
+from edgetwin.core.units import Quantity, format_number
+
+
+@dataclass(slots=True)
+class Draft:
+    """What the compilers of devices, assets and loops hand on to each other.
+
+    ``names`` holds every tag that the file declares, under each of its names; None where what
+    declares it is wrong, so that whoever refers to it is not blamed as well.
+    """
+
+    problems: Problems
+    base: Path
+    tags: list[Tag] = field(default_factory=list)
+    names: dict[str, int | None] = field(default_factory=dict)
+    spoilt: set[str] = field(default_factory=set)
+
+    def add(self, tag: Tag) -> int:
+        """Take a tag in, at the index that it carries."""
+        self.tags.append(tag)
+        self.names[tag.name] = tag.index
+        return tag.index
+
+    def find(self, name: str, place: Place) -> int | None:
+        """The tag of a name. None: there is none, which is then told, or it is wrong itself."""
+        if name not in self.names and name.partition("/")[0] not in self.spoilt:
+            self.problems.at(place, f"there is no tag {shown(name)}.{self._hint(name)}")
+        return self.names.get(name)
+
+    def find_number(self, name: str, place: Place) -> int | None:
+        """The tag of a name, unless it is a text, which is then told."""
+        tag = self.find(name, place)
+        if tag is not None and self.tags[tag].type is ValueType.TEXT:
+            self.problems.at(place, f"'{name}' is a text; only numbers can be used here")
+            return None
+        return tag
+
+    def find_inputs(
+        self, expression: Expression, node: object, owner: str = "", own: Iterable[str] = ()
+    ) -> tuple[int, ...] | None:
+        """The tags of an expression in order of its names. None unless all are there.
+
+        Bare names are the tags of ``owner``, but those in ``own``, which are no tags.
+        """
+        found: list[int | None] = []
+        for name, column in zip(expression.names, expression.columns, strict=True):
+            if name in own:
+                continue
+            full = f"{owner}/{name}" if owner and "/" not in name else name
+            place = node.spot(column) if isinstance(node, Scalar) else Place("", 1, 1)
+            found.append(self.find_number(full, place))
+        known = tuple(each for each in found if each is not None)
+        return known if len(known) == len(found) else None
+
+    def _hint(self, name: str) -> str:
+        owner, slash, _ = name.partition("/")
+        if meant := did_you_mean(name, self.names):
+            return meant
+        if not slash:
+            same = [each for each in self.names if each.endswith(f"/{name}")]
+            return f" Did you mean '{same[0]}'?" if same else " Write it as device/tag or asset/tag"
+        theirs = [each for each in self.names if each.startswith(f"{owner}/")]
+        if theirs:
+            return f" (There are: {', '.join(theirs[:10])}{', …' if len(theirs) > 10 else ''})"
+        owners = sorted({each.partition("/")[0] for each in self.names})
+        return f" (There are devices and assets: {', '.join(owners[:10])})"
+
+    def amount(self, quantity: Quantity, unit: str, place: Place) -> float:
+        """A number in the unit of its tag."""
+        if quantity.unit and quantity.unit != unit:
+            value = format_number(quantity.value)
+            own = f"in {unit}" if unit else "without a unit"
+            cure = f"Write {value} {unit}".rstrip()
+            text = f"'{value} {quantity.unit}' is here a value {own}. {cure}, if that is meant"
+            self.problems.at(place, text)
+        return quantity.value
+
+    def span(self, section: Section, pair: tuple[Quantity, ...], unit: str) -> tuple[float, float]:
+        """The bounds of ``range``; (-inf, inf) without."""
+        place = section.place("range")
+        if not pair:
+            return (float("-inf"), float("inf"))
+        low, high = (self.amount(each, unit, place) for each in pair)
+        if low >= high:
+            text = f"the range begins at {format_number(low)} and ends at {format_number(high)}"
+            self.problems.at(place, f"{text}. Write the lower value first")
+        return low, high
+
+    def path(self, text: str | None) -> Path | None:
+        """A file that an option names; a relative path starts at the configuration's folder."""
+        return self.base / text if text else None

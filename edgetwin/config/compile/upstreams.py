@@ -1,0 +1,58 @@
+"""Upstreams: where summaries and events go, and how safely."""
+
+from collections.abc import Mapping
+
+from edgetwin.config.compile.draft import Draft
+from edgetwin.config.schema.gateway import Upstream
+from edgetwin.core.plan import SECOND, MqttSettings, UpstreamPlan
+
+
+def compile_upstreams(
+    upstreams: Mapping[str, Upstream | None], gateway: str, draft: Draft
+) -> tuple[UpstreamPlan, ...]:
+    """The plans of all upstreams."""
+    return tuple(
+        _upstream(name, each, gateway, draft)
+        for name, each in upstreams.items()
+        if each is not None
+    )
+
+
+def _upstream(name: str, section: Upstream, gateway: str, draft: Draft) -> UpstreamPlan:
+    _check(section, draft)
+    broker = MqttSettings(
+        host=section.broker.host,
+        port=section.broker.port,
+        tls=section.broker.tls,
+        ca_file=draft.path(section.ca_file),
+        cert_file=draft.path(section.cert_file),
+        key_file=draft.path(section.key_file),
+        user=section.user or "",
+        password_file=draft.path(section.password_file),
+        client_id=section.client_id or f"edgetwin-{gateway}-{name}",
+        keepalive_s=section.keepalive // SECOND,
+    )
+    topic = section.topic or f"edgetwin/{gateway}"
+    return UpstreamPlan(name, broker, topic, section.window, section.values)
+
+
+def _check(section: Upstream, draft: Draft) -> None:
+    broker = section.broker
+    if not (broker.tls or broker.is_local or section.plain_text):
+        text = (
+            f"mqtt:// to {broker.host} is plain text: everybody on the way can read and alter it. "
+            "Write mqtts://, or, if you accept that, plain_text: true"
+        )
+        draft.problems.at(section.place("broker"), text)
+    for one, other in (
+        ("password_file", "user"),
+        ("cert_file", "key_file"),
+        ("key_file", "cert_file"),
+    ):
+        if getattr(section, one) and not getattr(section, other):
+            text = f"{one} is of no use alone. Write {other}: as well"
+            draft.problems.at(section.place(one), text)
+    for key in ("ca_file", "cert_file", "key_file"):
+        if getattr(section, key) and not broker.tls:
+            text = f"{key} is of no use without TLS. Write mqtts:// in broker:"
+            draft.problems.at(section.place(key), text)
