@@ -1,0 +1,87 @@
+"""What one reply says, as columns in the order that was asked for."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetwin.core.quality import Quality
+from edgetwin.core.reading import Bytes, Floats, Scalar, Times
+from edgetwin.devices.opcua.status import qualities_of
+
+ARRAY = 0x80
+"""The bit of a Variant's encoding byte that says "array" (OPC 10000-6 §5.2.2.16)."""
+
+NULL, BOOLEAN, INT64, UINT64 = 0, 1, 8, 9
+STRING, DATETIME, LOCALIZED_TEXT = 12, 13, 21
+TYPE_NAMES = (
+    *("Null", "Boolean", "SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64"),
+    *("Float", "Double", "String", "DateTime", "Guid", "ByteString", "XmlElement", "NodeId"),
+    *("ExpandedNodeId", "StatusCode", "QualifiedName", "LocalizedText", "ExtensionObject"),
+    *("DataValue", "Variant", "DiagnosticInfo"),
+)
+"""The built-in types by number (OPC 10000-6 §5.1.2)."""
+
+EPOCH = 116_444_736_000_000_000
+"""1970-01-01 in ticks of 100 ns since 1601-01-01, the DateTime of OPC UA (OPC 10000-6 §5.2.2.5)."""
+_LAST_TICK = EPOCH + ((1 << 63) - 1) // 100
+
+_TAKEN = np.zeros(256, bool)
+_TAKEN[[*range(14), LOCALIZED_TEXT]] = True
+
+
+@dataclass(slots=True)
+class Columns:
+    """n readings, filled in by a decoder.
+
+    ``values``  float64[n], NaN where nothing fits; a DateTime as seconds since 1970
+    ``status``  uint32[n] StatusCodes
+    ``ticks``   int64[n] source timestamps in 100 ns since 1601, 0: none
+    ``types``   uint8[n] the Variants' encoding bytes: built-in type, and the ARRAY bit
+    ``objects`` (place, exact value) of texts and 64-bit integers
+    """
+
+    values: Floats
+    status: NDArray[np.uint32]
+    ticks: Times
+    types: Bytes
+    objects: list[tuple[int, Scalar]] = field(default_factory=list)
+
+    @classmethod
+    def empty(cls, n: int) -> "Columns":
+        """Room for n readings, none of them there yet."""
+        return cls(
+            np.full(n, np.nan), np.zeros(n, np.uint32), np.zeros(n, np.int64), np.zeros(n, np.uint8)
+        )
+
+    def some(self, places: NDArray[np.intp]) -> "Columns":
+        """Only these of the readings, in this order."""
+        new = {int(old): i for i, old in enumerate(places)}
+        return Columns(
+            self.values[places],
+            self.status[places],
+            self.ticks[places],
+            self.types[places],
+            [(new[place], value) for place, value in self.objects if place in new],
+        )
+
+    @property
+    def quality(self) -> Bytes:
+        """uint8[n]: the server's word, and ours where a good status comes with nothing to use."""
+        quality = qualities_of(self.status)
+        odd = ~np.isfinite(self.values)
+        if not (odd.any() or (self.types & ARRAY).any()):
+            return quality
+        odd[[place for place, _ in self.objects]] = False
+        usable = quality < Quality.BAD
+        quality[odd & usable] = Quality.NOT_A_NUMBER
+        quality[usable & ~_TAKEN[self.types]] = Quality.CONFIG_ERROR
+        return quality
+
+    @property
+    def source_time(self) -> Times:
+        """int64[n] UTC ns since 1970 by the server's clock; 0 where it gives none or nonsense."""
+        known = (self.ticks > EPOCH) & (self.ticks < _LAST_TICK)
+        if known.all():
+            return (self.ticks - EPOCH) * 100
+        return np.where(known, np.where(known, self.ticks, EPOCH) - EPOCH, 0) * 100

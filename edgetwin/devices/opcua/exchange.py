@@ -1,0 +1,92 @@
+"""The seam below polling, subscriptions and writes: requests out, columns in.
+
+Two classes fill it: ``lane.FastLane`` and ``stock.StockLane``. Both answer by callback, in the
+event-loop turn in which the reply was understood, exactly once for each request, and never after
+``close``.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from asyncua import ua
+from numpy.typing import NDArray
+
+from edgetwin.devices.opcua.columns import Columns
+from edgetwin.devices.opcua.status import words
+
+
+class ServiceFault(Exception):
+    """The server refused a whole request; ``code`` is its StatusCode."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(words(code))
+        self.code = code
+
+
+class Ack(NamedTuple):
+    """One notification message that has arrived (OPC 10000-4 §5.14.5)."""
+
+    subscription: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One publish response.
+
+    ``columns`` is None for a keep-alive; ``handles`` are the client handles of its rows; ``ended``
+    is the StatusCode with which the server gave the subscription up (0: it lives).
+    """
+
+    subscription: int
+    sequence: int
+    columns: Columns | None
+    handles: NDArray[np.uint32]
+    ended: int = 0
+
+    @property
+    def acks(self) -> tuple[Ack, ...]:
+        """What the next publish request has to acknowledge: keep-alives are not."""
+        alive = self.columns is None and not self.ended
+        return () if alive else (Ack(self.subscription, self.sequence),)
+
+
+Fail: TypeAlias = Callable[[Exception], None]
+"""Takes TimeoutError, ConnectionError, ServiceFault or WireError."""
+
+Reader: TypeAlias = Callable[[Callable[[Columns], None], Fail], None]
+"""A prepared read: call it to put it on the wire."""
+
+
+class Setpoint(NamedTuple):
+    """A value in the form the node takes; ``kind`` is the number of its built-in type."""
+
+    node: ua.NodeId
+    kind: int
+    value: float | int | bool
+
+
+class Lane(Protocol):
+    """One way over an open session. ``heard`` is the monotonic ns of the last reply."""
+
+    heard: int
+
+    @property
+    def max_nodes(self) -> int:
+        """How many nodes a read may have so that decoding it holds the loop for 1 ms at most."""
+
+    def reader(self, nodes: Sequence[ua.NodeId]) -> Reader:
+        """Prepare a read of these nodes' values."""
+
+    def write(self, setpoint: Setpoint, take: Callable[[int], None], fail: Fail) -> None:
+        """Write one value; ``take`` gets the node's StatusCode."""
+
+    def publish(
+        self, acks: Sequence[Ack], take: Callable[[Notification], None], fail: Fail
+    ) -> None:
+        """Let the server send the next notification, whenever there is one."""
+
+    def close(self) -> None:
+        """Forget all that is open, without a word."""

@@ -1,0 +1,93 @@
+"""A scan group that is asked: prepared reads of at most so many nodes, ordered by type."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetwin.core.quality import Quality
+from edgetwin.devices.driver import Sink
+from edgetwin.devices.opcua.batches import Batches, bad
+from edgetwin.devices.opcua.columns import Columns
+from edgetwin.devices.opcua.counters import Counters
+from edgetwin.devices.opcua.exchange import Lane, Reader, ServiceFault
+from edgetwin.devices.opcua.skip import WireError
+from edgetwin.devices.opcua.status import quality_of
+from edgetwin.devices.opcua.survey import Node, slices
+
+
+class PolledGroup:
+    """One scan group. ``nodes`` can be read; ``missing`` tags have no node in this session."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        nodes: Sequence[Node],
+        missing: Iterable[int],
+        most: int,
+        deliver: "Delivery",
+    ) -> None:
+        ordered = sorted(nodes, key=lambda node: (node.kind, node.tag))
+        self._reads = [
+            (np.array([node.tag for node in part], np.intp), lane.reader([n.id for n in part]))
+            for part in slices(ordered, min(most, lane.max_nodes))
+        ]
+        self._missing = np.array(sorted(missing), np.intp)
+        self._deliver = deliver
+        self._out = 0
+
+    def start(self) -> bool:
+        """Put all reads of the group on the wire, unless some of the last scan are still out."""
+        if self._out:
+            self._deliver.counters.overruns += 1
+            return False
+        if len(self._missing):
+            self._deliver.sink.readings(bad(self._missing, Quality.CONFIG_ERROR))
+        self._out = len(self._reads)
+        for tags, read in self._reads:
+            self._ask(tags, read)
+        return True
+
+    def _ask(self, tags: NDArray[np.intp], read: Reader) -> None:
+        self._deliver.counters.requests += 1
+        sent = self._deliver.mark()
+        read(partial(self._take, tags), partial(self._fail, tags, sent))
+
+    def _take(self, tags: NDArray[np.intp], columns: Columns) -> None:
+        self._out -= 1
+        self._deliver.sink.readings(self._deliver.batches.of(tags, columns))
+
+    def _fail(self, tags: NDArray[np.intp], sent: int, error: Exception) -> None:
+        self._out -= 1
+        self._deliver.sink.readings(bad(tags, blame(error)))
+        self._deliver.trouble(error, sent)
+
+
+class Delivery:
+    """What scan groups need to know of the rest: where readings go, and whom to tell of trouble.
+
+    ``mark`` is the monotonic now; ``trouble`` takes an error and when its request was sent.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        batches: Batches,
+        counters: Counters,
+        mark: Callable[[], int],
+        trouble: Callable[[Exception, int], None],
+    ) -> None:
+        self.sink = sink
+        self.batches = batches
+        self.counters = counters
+        self.mark = mark
+        self.trouble = trouble
+
+
+def blame(error: Exception) -> Quality:
+    """What a failed request says about the tags in it."""
+    if isinstance(error, ServiceFault):
+        quality = quality_of(error.code)
+        return quality if quality.is_bad else Quality.BAD
+    return Quality.DEVICE_FAULT if isinstance(error, WireError) else Quality.NO_COMMUNICATION

@@ -1,0 +1,74 @@
+"""Why a server will not have us, for people: the cause, and what to do."""
+
+from datetime import UTC, datetime
+from ssl import SSLError
+
+from edgetwin.core.plan import OpcuaSettings
+from edgetwin.core.reading import Instant
+from edgetwin.devices.opcua.pki import Identity, thumbprint
+from edgetwin.devices.opcua.stack import StatusCodes, UaStatusCodeError
+from edgetwin.devices.opcua.status import words
+
+_Codes = StatusCodes
+_LOG_IN = {
+    _Codes.BadIdentityTokenInvalid,
+    _Codes.BadIdentityTokenRejected,
+    _Codes.BadUserAccessDenied,
+    _Codes.BadUserSignatureInvalid,
+}
+_OUR_CERTIFICATE = {
+    _Codes.BadCertificateUntrusted,
+    _Codes.BadCertificateInvalid,
+    _Codes.BadCertificateChainIncomplete,
+    _Codes.BadCertificateUriInvalid,
+    _Codes.BadSecurityChecksFailed,
+}
+_FULL = {
+    _Codes.BadTooManySessions,
+    _Codes.BadMaxConnectionsReached,
+    _Codes.BadTcpNotEnoughResources,
+}
+
+
+def utc(now: Instant) -> datetime:
+    """The wall time of an instant."""
+    return datetime.fromtimestamp(now.wall / 1e9, UTC)
+
+
+def explain(error: Exception, settings: OpcuaSettings, identity: Identity | None) -> str:
+    """One sentence on what went wrong while opening a session, and the cure."""
+    if isinstance(error, UaStatusCodeError):
+        return _explain_code(error.code, settings, identity)
+    if isinstance(error, TimeoutError):
+        return (
+            f"it gives no answer within {settings.timeout / 1e9:g} s. Is it an OPC UA server, "
+            "and is it running?"
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection is refused. Is the server running, and is the port right?"
+    if isinstance(error, SSLError | ConnectionError):
+        hint = f" Does it trust our certificate {identity.file}?" if identity else ""
+        return f"the server closed the connection.{hint or ' Its own log may say why.'}"
+    if isinstance(error, OSError):
+        cause = error.strerror or error
+        return f"{cause}. Check the address, the cable and the files named in the settings"
+    return str(error) or repr(error)
+
+
+def _explain_code(code: int, settings: OpcuaSettings, identity: Identity | None) -> str:
+    said = f"the server says {words(code)}"
+    if code in _LOG_IN:
+        who = f"user {settings.user!r}" if settings.user else "a log-in without a user"
+        return f"it refuses {who} ({said}). Check 'user' and 'password_file'"
+    if code == _Codes.BadCertificateTimeInvalid:
+        return f"it finds our certificate not valid today ({said}). Compare its clock with ours"
+    if code in _OUR_CERTIFICATE and identity:
+        return (
+            f"it does not trust us ({said}). Put {identity.file} (thumbprint "
+            f"{thumbprint(identity.certificate)}) into the server's trust list"
+        )
+    if code in _FULL:
+        return (
+            f"it has no room for one more session ({said}). Close other clients, or raise its limit"
+        )
+    return f"{said} Its own log may say more"

@@ -1,0 +1,161 @@
+"""The stock lane: the same seam over asyncua's own services. Slow; the fast lane's yardstick."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from asyncua import ua
+from asyncua.client.ua_client import UaClient
+
+from edgetwin.core.reading import Instant
+from edgetwin.devices.opcua.columns import ARRAY, DATETIME, LOCALIZED_TEXT, STRING, Columns
+from edgetwin.devices.opcua.exchange import Ack, Fail, Notification, Reader, ServiceFault, Setpoint
+from edgetwin.devices.opcua.skip import WireError
+from edgetwin.devices.opcua.stack import AttributeIds, UaStatusCodeError
+from edgetwin.devices.opcua.wire import keep
+
+_START = datetime(1601, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class StockLane:
+    """Requests through asyncua; each is a task, ended by its reply, its deadline or ``close``."""
+
+    max_nodes = 100  # asyncua decodes at about 10 µs a value: 1 ms
+
+    def __init__(self, client: UaClient, timeout_s: float, now: Callable[[], Instant]) -> None:
+        self._client = client
+        self._timeout_s = timeout_s
+        self._now = now
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.heard = now().mono
+
+    def reader(self, nodes: Sequence[ua.NodeId]) -> Reader:
+        """Prepare a read of these nodes' values."""
+        asked = parameters(nodes)
+
+        def read(take: Callable[[Columns], None], fail: Fail) -> None:
+            def values(results: list[ua.DataValue]) -> None:
+                take(columns_of(results, len(nodes)))
+
+            self._start(self._client.read(asked), values, fail)
+
+        return read
+
+    def write(self, setpoint: Setpoint, take: Callable[[int], None], fail: Fail) -> None:
+        """Write one value, without timestamps."""
+        value = ua.DataValue(
+            ua.Variant(setpoint.value, ua.VariantType(setpoint.kind)),
+            StatusCode=None,
+        )
+        item = ua.WriteValue(setpoint.node, AttributeIds.Value, None, value)
+        call = self._client.write(ua.WriteParameters([item]))
+        self._start(call, lambda codes: take(codes[0].value), fail)
+
+    def publish(
+        self, acks: Sequence[Ack], take: Callable[[Notification], None], fail: Fail
+    ) -> None:
+        """Let the server send the next notification."""
+        call = self._client.publish([ua.SubscriptionAcknowledgement(*ack) for ack in acks])
+        self._start(call, lambda reply: take(notification_of(reply)), fail, waits=True)
+
+    def close(self) -> None:
+        """Forget all that is open, without a word."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _start(
+        self,
+        call: Coroutine[Any, Any, Any],
+        take: Callable[[Any], None],
+        fail: Fail,
+        *,
+        waits: bool = False,
+    ) -> None:
+        task = asyncio.create_task(self._run(call, take, fail, waits=waits), name="opcua request")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(
+        self,
+        call: Coroutine[Any, Any, Any],
+        take: Callable[[Any], None],
+        fail: Fail,
+        *,
+        waits: bool,
+    ) -> None:
+        try:
+            async with asyncio.timeout(None if waits else self._timeout_s):
+                reply = await call
+            self.heard = self._now().mono
+            take(reply)
+        except UaStatusCodeError as error:
+            fail(ServiceFault(error.code))
+        except (TimeoutError, ConnectionError, WireError) as error:
+            fail(error)
+        except Exception as error:  # noqa: BLE001 (asyncua's decoder raises whatever the bytes provoke)
+            fail(WireError(repr(error)))
+
+
+def parameters(nodes: Sequence[ua.NodeId]) -> ua.ReadParameters:
+    """A read of values with their source timestamps, fresh from the source."""
+    asked = ua.ReadParameters(MaxAge=0, TimestampsToReturn=ua.TimestampsToReturn.Source)
+    asked.NodesToRead = [ua.ReadValueId(node, AttributeIds.Value) for node in nodes]
+    return asked
+
+
+def columns_of(results: Sequence[ua.DataValue], asked: int) -> Columns:
+    """What asyncua decoded, as columns."""
+    if len(results) != asked:
+        raise WireError(f"{len(results)} values where {asked} were asked for")
+    columns = Columns.empty(asked)
+    for place, result in enumerate(results):
+        if result.StatusCode is not None:
+            columns.status[place] = result.StatusCode.value
+        if result.SourceTimestamp is not None:
+            columns.ticks[place] = ticks_of(result.SourceTimestamp)
+        variant = result.Value
+        if variant is None:
+            continue
+        kind = int(variant.VariantType.value)
+        columns.types[place] = kind | ARRAY * bool(variant.is_array)
+        if not variant.is_array:
+            _keep(columns, place, kind, variant.Value)
+    return columns
+
+
+def _keep(columns: Columns, place: int, kind: int, value: Any) -> None:  # noqa: ANN401 (by type)
+    if value is None:
+        return
+    if kind == STRING:
+        columns.objects.append((place, value))
+    elif kind == LOCALIZED_TEXT:
+        if value.Text is not None:
+            columns.objects.append((place, value.Text))
+    elif kind == DATETIME:
+        keep(columns, place, kind, ticks_of(value))
+    elif kind < STRING:
+        keep(columns, place, kind, value)
+
+
+def ticks_of(when: datetime) -> int:
+    """A datetime as asyncua gives it (UTC, with or without saying so) in 100 ns since 1601."""
+    return (when.replace(tzinfo=UTC) - _START) // _MICROSECOND * 10
+
+
+def notification_of(reply: ua.PublishResponse) -> Notification:
+    """What asyncua decoded of one publish response."""
+    result = reply.Parameters
+    message = result.NotificationMessage
+    items: list[ua.MonitoredItemNotification] = []
+    ended = 0
+    for part in message.NotificationData or ():
+        if isinstance(part, ua.DataChangeNotification):
+            items += part.MonitoredItems
+        elif isinstance(part, ua.StatusChangeNotification):
+            ended = part.Status.value
+    handles = np.array([item.ClientHandle for item in items], np.uint32)
+    columns = columns_of([item.Value for item in items], len(items)) if items else None
+    return Notification(result.SubscriptionId, message.SequenceNumber, columns, handles, ended)

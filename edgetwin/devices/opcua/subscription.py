@@ -1,0 +1,210 @@
+"""A scan group that reports by itself: a subscription, and the publish requests that carry it.
+
+    create items ─▶ publish ─▶ data ─▶ sink.readings, sink.confirmed ─▶ publish and acknowledge …
+                              keep-alive ─────────────▶ sink.confirmed ─▶ publish …
+
+The server is told to speak once per period, with a keep-alive when nothing changed, so that every
+period it vouches for all values. Queue size 1: the newest value wins, at the device already.
+Several publish requests are out at once, so that a notification never waits for one (OPC 10000-4
+§5.14.1).
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+from asyncua import ua
+from asyncua.client.ua_client import UaClient
+from numpy.typing import NDArray
+
+from edgetwin.core.plan import ScanGroup
+from edgetwin.core.quality import Quality
+from edgetwin.core.reading import Bytes
+from edgetwin.devices.opcua.batches import bad
+from edgetwin.devices.opcua.columns import Columns
+from edgetwin.devices.opcua.exchange import Ack, Lane, Notification, ServiceFault
+from edgetwin.devices.opcua.polling import Delivery
+from edgetwin.devices.opcua.stack import AttributeIds, StatusCodes
+from edgetwin.devices.opcua.status import SESSION_OVER, quality_of, words
+from edgetwin.devices.opcua.survey import Node, slices
+
+_log = logging.getLogger(__name__)
+
+_SILENT_PERIODS = 3
+_SILENT_NS = 3_000_000_000
+_LIFETIME_MS = 60_000
+_MOST_PUBLISHING = 8
+
+
+class SubscribedGroup:
+    """One scan group on one subscription. Client handles are twin indices."""
+
+    def __init__(self, group: ScanGroup, deliver: Delivery, lose: Callable[[str], None]) -> None:
+        self._tags = group.tags
+        self._period = group.period
+        self._deliver = deliver
+        self._lose = lose
+        self._refused: dict[int, Quality] = {}
+        self._alive = np.zeros(len(group.tags), bool)
+        self._runs: tuple[range, ...] = ()
+        self._heard = deliver.mark()
+
+    async def create(
+        self, client: UaClient, nodes: Sequence[Node], missing: Mapping[int, str], most: int
+    ) -> tuple[int, dict[int, str]]:
+        """Make the subscription and its items; its id, and what the server refused and why."""
+        interval = self._period / 1e6
+        asked = ua.CreateSubscriptionParameters(
+            RequestedPublishingInterval=interval,
+            RequestedLifetimeCount=max(10, int(_LIFETIME_MS / interval)),
+            RequestedMaxKeepAliveCount=1,
+            MaxNotificationsPerPublish=0,
+            PublishingEnabled=True,
+            Priority=0,
+        )
+        made = await client.create_subscription(asked, _ignore)
+        self._period = max(self._period, int(made.RevisedPublishingInterval * 1e6))
+        refused: dict[int, str] = {}
+        self._refused = dict.fromkeys(missing, Quality.CONFIG_ERROR)
+        ordered = sorted(nodes, key=lambda node: (node.kind, node.tag))
+        for part in slices(ordered, most):
+            refused |= await self._create_items(client, made.SubscriptionId, part, interval)
+        self._heard = self._deliver.mark()
+        return made.SubscriptionId, refused
+
+    async def _create_items(
+        self, client: UaClient, number: int, nodes: Sequence[Node], interval: float
+    ) -> dict[int, str]:
+        asked = ua.CreateMonitoredItemsParameters(number, ua.TimestampsToReturn.Source)
+        asked.ItemsToCreate = [_item(node, interval) for node in nodes]
+        self._deliver.counters.requests += 1
+        results = await client.create_monitored_items(asked)
+        refused: dict[int, str] = {}
+        for node, result in zip(nodes, results, strict=True):
+            if not result.StatusCode.is_good():
+                code = result.StatusCode.value
+                refused[node.tag] = words(code)
+                self._refused[node.tag] = quality_of(code)
+        return refused
+
+    @property
+    def period(self) -> int:
+        """How often the server really speaks, in ns."""
+        return self._period
+
+    def start(self) -> bool:
+        """Nothing to ask for: see that the server has not fallen silent."""
+        for tag, quality in self._refused.items():
+            self._deliver.sink.readings(bad(np.array([tag], np.intp), quality))
+        self._refused = {}
+        silent = self._deliver.mark() - self._heard
+        if silent > max(_SILENT_PERIODS * self._period, _SILENT_NS):
+            self._lose(
+                f"its subscription has been silent for {silent / 1e9:.1f} s, though it is to speak "
+                f"every {self._period / 1e9:g} s. Is the server overloaded or stopped?"
+            )
+        return True
+
+    def take(self, columns: Columns | None, handles: NDArray[np.uint32]) -> None:
+        """Values that changed, or (None) the word that none did: the others are confirmed."""
+        self._heard = self._deliver.mark()
+        if columns is not None:
+            self._take_values(columns, handles)
+        for run in self._runs:
+            self._deliver.sink.confirmed(run)
+
+    def _take_values(self, columns: Columns, handles: NDArray[np.uint32]) -> None:
+        tags = handles.astype(np.intp)
+        places = np.flatnonzero((tags >= self._tags.start) & (tags < self._tags.stop))
+        if _doubled(tags[places] - self._tags.start):
+            newest = {int(tags[place]): int(place) for place in places}
+            places = np.array(sorted(newest.values()), np.intp)
+        if len(places) < len(tags):
+            columns, tags = columns.some(places), tags[places]
+        self._deliver.sink.readings(self._deliver.batches.of(tags, columns))
+        fresh = tags - self._tags.start
+        if not self._alive[fresh].all():
+            self._alive[fresh] = True
+            self._runs = runs_of(self._alive, self._tags.start)
+
+
+def _doubled(places: NDArray[np.intp]) -> bool:
+    """Whether a tag comes more than once: its values followed each other within one message."""
+    return bool(len(places)) and int(np.bincount(places).max()) > 1
+
+
+def runs_of(alive: Bytes | NDArray[np.bool_], start: int) -> tuple[range, ...]:
+    """The maximal runs of tags that are alive, from ``start`` on."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], alive.astype(np.int8), [0]))))
+    return tuple(
+        range(start + int(a), start + int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)
+    )
+
+
+def _item(node: Node, interval: float) -> ua.MonitoredItemCreateRequest:
+    return ua.MonitoredItemCreateRequest(
+        ItemToMonitor=ua.ReadValueId(node.id, AttributeIds.Value),
+        MonitoringMode=ua.MonitoringMode.Reporting,
+        RequestedParameters=ua.MonitoringParameters(
+            ClientHandle=node.tag,
+            SamplingInterval=interval,
+            QueueSize=1,
+            DiscardOldest=True,
+        ),
+    )
+
+
+def _ignore(_: object) -> None:
+    """Asyncua wants a callback for its own publish loop, which does not run here."""
+
+
+class Publisher:
+    """Keeps publish requests out and hands what they bring to the right group."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        groups: Mapping[int, SubscribedGroup],
+        deliver: Delivery,
+        lose: Callable[[str], None],
+    ) -> None:
+        self._lane = lane
+        self._groups = groups
+        self._deliver = deliver
+        self._lose = lose
+        self._out = 0
+
+    def start(self) -> None:
+        """Send as many requests as there are subscriptions, and one to spare."""
+        for _ in range(min(len(self._groups) + 1, _MOST_PUBLISHING)):
+            self._send(())
+
+    def _send(self, acks: Sequence[Ack]) -> None:
+        self._out += 1
+        self._deliver.counters.requests += 1
+        sent = self._deliver.mark()
+        self._lane.publish(acks, self._take, partial(self._fail, sent))
+
+    def _take(self, news: Notification) -> None:
+        self._out -= 1
+        group = self._groups.get(news.subscription)
+        if news.ended:
+            self._lose(f"it ended our subscription: {words(news.ended)}")
+            return
+        if group is not None:
+            group.take(news.columns, news.handles)
+        self._send(news.acks)
+
+    def _fail(self, sent: int, error: Exception) -> None:
+        self._out -= 1
+        if isinstance(error, ServiceFault) and error.code == StatusCodes.BadTooManyPublishRequests:
+            if not self._out:
+                self._lose(f"it takes no publish request: {error}")
+            return
+        self._deliver.trouble(error, sent)
+        over = isinstance(error, ConnectionError) or (
+            isinstance(error, ServiceFault) and error.code in SESSION_OVER
+        )
+        if not over:
+            self._send(())

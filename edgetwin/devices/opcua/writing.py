@@ -1,0 +1,164 @@
+"""Setpoints: encode as the node wants it, write, read back, compare, answer.
+
+Each write leaves in the event-loop turn in which it is asked for; the read-back leaves in the turn
+in which the server took it. Every request gets exactly one result.
+"""
+
+import math
+import struct
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from edgetwin.core.quality import Quality
+from edgetwin.core.reading import WriteOutcome, WriteRequest, WriteResult
+from edgetwin.core.tags import TagTable
+from edgetwin.devices.opcua.columns import ARRAY, BOOLEAN, TYPE_NAMES, Columns
+from edgetwin.devices.opcua.exchange import Lane, ServiceFault, Setpoint
+from edgetwin.devices.opcua.polling import Delivery
+from edgetwin.devices.opcua.status import words
+from edgetwin.devices.opcua.survey import Node
+
+MOST_OPEN = 100
+"""More writes than this are not taken in: the rest is answered NO_COMMUNICATION."""
+
+_FLOAT, _DOUBLE = 10, 11
+_INTEGERS = {2: (-7, 7), 3: (0, 8), 4: (-15, 15), 5: (0, 16), 6: (-31, 31), 7: (0, 32)}
+_INTEGERS |= {8: (-63, 63), 9: (0, 64)}
+"""Built-in type → bits below and above zero."""
+
+
+class Unfit(ValueError):
+    """The value is none that the node's type can hold; the message says why."""
+
+
+def fit(kind: int, raw: float) -> float | int | bool:
+    """A number as a built-in type holds it.
+
+    Raises:
+        Unfit: it can not.
+    """
+    if not math.isfinite(raw):
+        raise Unfit(f"{raw} is no number that can be written")
+    if kind == _DOUBLE:
+        return raw
+    if kind == _FLOAT:
+        try:
+            return float(struct.unpack("<f", struct.pack("<f", raw))[0])
+        except OverflowError:
+            raise Unfit(f"{raw:g} is too large for a Float") from None
+    if kind == BOOLEAN:
+        if raw not in (0, 1):
+            raise Unfit(f"{raw:g} is neither 0 nor 1, and the node holds a Boolean")
+        return raw == 1
+    return _fit_integer(kind, raw)
+
+
+def _fit_integer(kind: int, raw: float) -> int:
+    name = TYPE_NAMES[kind & 0x3F] if kind & 0x3F < len(TYPE_NAMES) else str(kind)
+    if kind not in _INTEGERS:
+        what = f"an array of {name}" if kind & ARRAY else f"a {name}"
+        raise Unfit(f"the node holds {what}, and only numbers and Booleans are written")
+    below, above = _INTEGERS[kind]
+    whole = round(raw)
+    if abs(raw - whole) > 1e-9:
+        raise Unfit(f"{raw:g} is no whole number, and the node holds a {name}")
+    if not -(1 << -below if below else 0) <= whole < 1 << above:
+        raise Unfit(f"{raw:g} does not fit a {name}")
+    return whole
+
+
+class Writer:
+    """The open writes of one connection."""
+
+    def __init__(
+        self, lane: Lane, nodes: Mapping[int, Node], tags: TagTable, deliver: Delivery
+    ) -> None:
+        self._lane = lane
+        self._nodes = nodes
+        self._tags = tags
+        self._deliver = deliver
+        self._open: dict[int, WriteRequest] = {}
+        self._closed = False
+
+    def start(self, request: WriteRequest) -> None:
+        """Put a write on the wire."""
+        if request.expires < self._deliver.mark():
+            self._answer(request, WriteOutcome.EXPIRED, "its time was over before it could be sent")
+        elif self._closed or len(self._open) >= MOST_OPEN or request.number in self._open:
+            self._answer(request, WriteOutcome.NO_COMMUNICATION, "it was not sent")
+        else:
+            self._send(request)
+
+    def close(self) -> None:
+        """Answer all that is open; take no more."""
+        self._closed = True
+        text = "the connection ended first: the device may or may not have taken it"
+        for request in list(self._open.values()):
+            self._answer(request, WriteOutcome.NO_COMMUNICATION, text)
+
+    def _send(self, request: WriteRequest) -> None:
+        node = self._nodes.get(request.tag)
+        if node is None or not node.kind:
+            why = "the server does not have the node, or does not tell its type"
+            self._answer(request, WriteOutcome.REFUSED, why)
+            return
+        try:
+            value = fit(node.kind, self._deliver.batches.raw(request.tag, request.value))
+        except Unfit as error:
+            self._answer(request, WriteOutcome.REFUSED, str(error))
+            return
+        self._open[request.number] = request
+        self._deliver.counters.requests += 1
+        sent = self._deliver.mark()
+        setpoint = Setpoint(node.id, node.kind, value)
+        self._lane.write(
+            setpoint, partial(self._taken, request, setpoint), partial(self._fail, request, sent)
+        )
+
+    def _taken(self, request: WriteRequest, setpoint: Setpoint, status: int) -> None:
+        if status >> 30 > 1:
+            self._answer(request, WriteOutcome.REFUSED, words(status))
+            return
+        self._deliver.counters.requests += 1
+        sent = self._deliver.mark()
+        self._lane.reader([setpoint.node])(
+            partial(self._compare, request, float(setpoint.value)),
+            partial(self._fail, request, sent),
+        )
+
+    def _compare(self, request: WriteRequest, sent: float, columns: Columns) -> None:
+        scaled = self._deliver.batches.scaled
+        seen, wanted = scaled(request.tag, float(columns.values[0])), scaled(request.tag, sent)
+        limits = self._tags[request.tag].write
+        slack = (limits.tolerance if limits else 0.0) + 1e-9 * max(1.0, abs(wanted))
+        quality = Quality(int(columns.quality[0]))
+        if quality.is_bad:
+            text = f"read back as {quality.words}"
+            self._answer(request, WriteOutcome.NOT_VERIFIED, text)
+        elif abs(seen - wanted) <= slack:
+            self._answer(request, WriteOutcome.WRITTEN, "", seen)
+        else:
+            text = f"the device took {wanted:g} and now holds {seen:g}"
+            self._answer(request, WriteOutcome.NOT_VERIFIED, text, seen)
+
+    def _fail(self, request: WriteRequest, sent: int, error: Exception) -> None:
+        if isinstance(error, ServiceFault):
+            self._answer(request, WriteOutcome.REFUSED, str(error))
+        else:
+            why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+            text = f"{why}: the device may or may not have taken it"
+            self._answer(request, WriteOutcome.NO_COMMUNICATION, text)
+        self._deliver.trouble(error, sent)
+
+    def _answer(
+        self,
+        request: WriteRequest,
+        outcome: WriteOutcome,
+        detail: str,
+        seen: float = np.nan,
+    ) -> None:
+        self._open.pop(request.number, None)
+        result = WriteResult(request.number, request.tag, outcome, seen, detail)
+        self._deliver.sink.written(result)
