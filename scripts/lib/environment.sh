@@ -50,7 +50,9 @@ make_environment() {
     if [ -e .venv ] && [ ! -w .venv ]; then
         fail ".venv belongs to $(stat -c %U .venv). Run this as that user, or remove .venv."
     fi
-    if [ "$(.venv/bin/python -VV 2>/dev/null)" != "$("$python" -VV)" ]; then
+    # Of another Python, or moved here with its checkout: its programs would start with what is no longer there.
+    if [ "$(.venv/bin/python -VV 2>/dev/null)" != "$("$python" -VV)" ] ||
+        ! grep -qF "$PWD/.venv" .venv/bin/activate; then
         say "Making the environment .venv with $("$python" --version) ..."
         "$python" -m venv --clear .venv ||
             fail "Python's venv module is not complete. On Debian: sudo apt install python3-venv"
