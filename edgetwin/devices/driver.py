@@ -32,7 +32,9 @@ class Sink(Protocol):
 class Driver(Protocol):
     """One device.
 
-    Made once by its supervisor, then connected, lost and connected again for years.
+    Made once by its supervisor, then connected, lost and connected again for years. Every driver is
+    made the same way: ``Driver(device: DevicePlan, tags: TagTable, sink: Sink, now: Callable[[],
+    Instant])``; its settings are ``device.settings``.
     """
 
     async def connect(self) -> None:

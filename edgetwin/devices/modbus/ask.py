@@ -1,0 +1,125 @@
+"""Requests: their bytes ready to send, and all that is known beforehand about the right reply.
+
+A frame of Modbus TCP (messaging guide v1.0b §3.1.3)::
+
+    tid tid │ 0 0 │ length │ unit │ function │ …            request: address and count, or value
+    tid tid │ 0 0 │ length │ unit │ function │ bytes │ …     reply to a read
+
+Everything behind the transaction id is fixed when the plan is. So a request is sent by putting a
+new id before ``tail``, and a reply is right when it begins with ``head`` behind its id and has
+``size`` bytes: protocol, length, unit, function and byte count (or a write's echo) in one go.
+"""
+
+import struct
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from edgetwin.core.blocks import Block
+from edgetwin.core.quality import Quality
+from edgetwin.devices.modbus.words import exception_words
+
+DATA_AT = 9
+"""Where the data begins in the reply to a read."""
+
+WRITE_COIL, WRITE_REGISTER, WRITE_REGISTERS = 5, 6, 16
+ILLEGAL_ADDRESS, ILLEGAL_VALUE, ACKNOWLEDGE = 2, 3, 5
+GATEWAY_CODES = (10, 11)
+
+
+class Trouble(Enum):
+    """Why a request has no answer that may be used."""
+
+    SILENT = "no answer in time"
+    LINE_LOST = "the connection is lost"
+    WRONG_REPLY = "a wrong reply"
+    EXCEPTION = "an exception"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a request failed; ``words`` complete a sentence about it, ``code`` is the exception's."""
+
+    trouble: Trouble
+    words: str
+    code: int = 0
+
+    @property
+    def is_illegal(self) -> bool:
+        """Whether the device says that it does not have what was asked for."""
+        return self.code in (ILLEGAL_ADDRESS, ILLEGAL_VALUE)
+
+    @property
+    def quality(self) -> Quality:
+        """What the tags of a read that failed so are worth."""
+        if self.trouble in (Trouble.SILENT, Trouble.LINE_LOST):
+            return Quality.NO_COMMUNICATION
+        return Quality.CONFIG_ERROR if self.is_illegal else Quality.DEVICE_FAULT
+
+
+class Exchange(NamedTuple):
+    """The bytes of a request behind its transaction id, and those the right reply begins with."""
+
+    tail: bytes
+    head: bytes
+    size: int
+
+
+class Ask:
+    """A request on its way. Exactly one of ``good`` and ``failed`` is called, once per sending."""
+
+    __slots__ = ("deadline", "head", "size", "tail")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.tail, self.head, self.size = exchange
+        self.deadline = 0.0
+
+    def may_go(self) -> bool:
+        """Asked right before sending; False drops the request, which has then answered itself."""
+        return True
+
+    def good(self, frame: bytes) -> None:
+        """Take the right reply, whole, with its header."""
+        raise NotImplementedError
+
+    def failed(self, failure: Failure) -> None:
+        """Take the reason why there is no reply."""
+        raise NotImplementedError
+
+
+def read_exchange(unit: int, block: Block) -> Exchange:
+    """Read a block (application protocol v1.1b3 §6.1 to §6.4)."""
+    data = (block.count + 7) // 8 if block.table.is_bits else 2 * block.count
+    tail = struct.pack(">HHBBHH", 0, 6, unit, block.function, block.first, block.count)
+    head = struct.pack(">HHBBB", 0, 3 + data, unit, block.function, data)
+    return Exchange(tail, head, DATA_AT + data)
+
+
+def write_exchange(unit: int, block: Block, raw: bytes) -> Exchange:
+    """Write the coil or registers of a block (§6.5, §6.6, §6.12); the reply echoes the request."""
+    if block.table.is_bits or block.count == 1:
+        function = WRITE_COIL if block.table.is_bits else WRITE_REGISTER
+        tail = struct.pack(">HHBBH", 0, 6, unit, function, block.first) + raw
+        return Exchange(tail, tail, 12)
+    begin = struct.pack(">BBHH", unit, WRITE_REGISTERS, block.first, block.count)
+    tail = struct.pack(">HH", 0, 7 + len(raw)) + begin + bytes([len(raw)]) + raw
+    return Exchange(tail, struct.pack(">HH", 0, 6) + begin, 12)
+
+
+def judge(ask: Ask, frame: bytes) -> Failure:
+    """Why a frame with the right transaction id is not the reply that was asked for."""
+    unit, function = ask.head[4], ask.head[5]
+    if frame[6] != unit:
+        return Failure(Trouble.WRONG_REPLY, f"answered for unit {frame[6]} when asked for {unit}")
+    if frame[7] == function | 0x80 and len(frame) == DATA_AT:
+        return Failure(Trouble.EXCEPTION, exception_words(frame[8]), frame[8])
+    if frame[7] != function:
+        return Failure(
+            Trouble.WRONG_REPLY, f"answered function {frame[7]} when asked for {function}"
+        )
+    return Failure(
+        Trouble.WRONG_REPLY,
+        f"answered with {len(frame)} bytes where {ask.size} are right"
+        if len(frame) != ask.size
+        else "answered with a byte count or echo that is wrong",
+    )

@@ -1,0 +1,70 @@
+"""The byte stream of one connection cut to frames, or the finding that it cannot be.
+
+TCP keeps the order of bytes but not the borders of frames, so one broken-off reply would shift all
+that follows, and its missing end would be filled from the header of the next: a wrong value with
+the right transaction id. Modbus TCP has no checksum against that. So the stream is distrusted as a
+whole, and the connection given up, as soon as one of these is seen:
+
+- a header that is none: protocol not 0, or a length that no reply has;
+- behind a whole frame, bytes that cannot begin another (the frame itself is then not used);
+- a broken-off frame, and then a piece that begins as a reply of its own.
+"""
+
+SHORTEST, LONGEST = 3, 254
+"""What follows the length field: unit, function and at least one byte, at most 253 (§4.1)."""
+
+HEADER = 6
+FUNCTIONS = frozenset({1, 2, 3, 4, 5, 6, 16})
+
+
+class NotModbus(Exception):
+    """The stream can no longer be trusted; the message says what was seen."""
+
+
+class Framer:
+    """Holds the beginning of a frame that has not come in whole: never more than one frame."""
+
+    def __init__(self, unit: int) -> None:
+        self._unit = unit
+        self._rest = b""
+
+    def feed(self, data: bytes) -> tuple[bytes, ...]:
+        """The frames that are whole now, in order.
+
+        Raises:
+            NotModbus: this is no stream of Modbus TCP replies; nothing of ``data`` may be used.
+        """
+        if not self._rest:
+            if len(data) >= HEADER and data[2:4] == b"\0\0":
+                length = data[4] << 8 | data[5]
+                if len(data) == HEADER + length and SHORTEST <= length <= LONGEST:
+                    return (data,)  # one frame, whole: how nearly all come in
+        elif self._begins_anew(data):
+            raise NotModbus("a reply broke off and another began")
+        return self._cut(self._rest + data)
+
+    def _cut(self, stream: bytes) -> tuple[bytes, ...]:
+        frames, at = [], 0
+        while at < len(stream):
+            if stream[at + 2 : at + 4].strip(b"\0"):
+                raise NotModbus(f"protocol id {stream[at + 2 : at + 4].hex()} instead of 0000")
+            if len(stream) - at < HEADER:
+                break
+            length = stream[at + 4] << 8 | stream[at + 5]
+            if not SHORTEST <= length <= LONGEST:
+                raise NotModbus(f"a reply of length {length}")
+            end = at + HEADER + length
+            if end > len(stream):
+                break
+            frames.append(stream[at:end])
+            at = end
+        self._rest = stream[at:]
+        return tuple(frames)
+
+    def _begins_anew(self, data: bytes) -> bool:
+        if len(data) < HEADER + SHORTEST or data[2:4] != b"\0\0" or data[6] != self._unit:
+            return False
+        length = data[4] << 8 | data[5]
+        if data[7] & 0x80:
+            return length == SHORTEST and data[7] & 0x7F in FUNCTIONS
+        return data[7] in FUNCTIONS and length in (3 + data[8], 6)
