@@ -58,7 +58,7 @@ make_environment() {
             fail "Python's venv module is not complete. On Debian: sudo apt install python3-venv"
     fi
     say "Installing requirements/$kind.lock into .venv (once; a minute or two) ..."
-    local pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check --no-input install)
+    local pip=(.venv/bin/python -m pip -qq --disable-pip-version-check --no-input install)
     "${pip[@]}" --require-hashes --only-binary :all: -r "requirements/$kind.lock" ||
         fail "The packages could not be installed. Is the package index reachable from here?"
     "${pip[@]}" --no-deps --no-build-isolation --editable .

@@ -97,6 +97,11 @@ def test_every_command_that_the_readme_shows_is_known(root):
         assert help_text.returncode == 0, f"edgetwin {command}: {help_text.stderr}"
 
 
+def test_the_readme_shows_the_minimal_configuration_as_it_is(root):
+    shown = re.search(r"```yaml\n(.*?)```", (root / "README.md").read_text("utf-8"), re.DOTALL)
+    assert shown.group(1) == (root / "config/minimal.yaml").read_text(encoding="utf-8")
+
+
 def test_changelog_begins_with_this_version(root, project):
     heading = re.search(
         r"^## (\S+)", (root / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
