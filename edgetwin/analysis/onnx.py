@@ -66,7 +66,7 @@ def check_hash(onnx: bytes, sha256: str) -> None:
 class OnnxScorer:
     """A checked model in a session of its own; gives the same score for the same window."""
 
-    def __init__(self, session: Any) -> None:  # noqa: ANN401 - onnxruntime ships no types
+    def __init__(self, session: Any) -> None:  # noqa: ANN401 (onnxruntime ships no types)
         self._session = session
 
     def score(self, window: NDArray[np.float32]) -> Score:
@@ -91,7 +91,7 @@ class OnnxScorer:
         return Score(float(value.reshape(())), shares.reshape(-1).astype(np.float64))
 
 
-def _open(onnx: bytes) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+def _open(onnx: bytes) -> Any:  # noqa: ANN401 (onnxruntime ships no types)
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -108,7 +108,7 @@ def _open(onnx: bytes) -> Any:  # noqa: ANN401 - onnxruntime ships no types
         raise ModelError(f"this is no ONNX file that can be run: {_first_line(error)}") from error
 
 
-def _metadata(session: Any) -> dict[str, str]:  # noqa: ANN401 - onnxruntime ships no types
+def _metadata(session: Any) -> dict[str, str]:  # noqa: ANN401 (onnxruntime ships no types)
     try:
         return dict(session.get_modelmeta().custom_metadata_map)
     except UnicodeDecodeError as error:
@@ -138,7 +138,7 @@ def _check_metadata(found: dict[str, str], tags: Sequence[str], window: int) -> 
         )
 
 
-def _check_shapes(session: Any, width: int, window: int) -> None:  # noqa: ANN401 - onnxruntime ships no types
+def _check_shapes(session: Any, width: int, window: int) -> None:  # noqa: ANN401 (onnxruntime ships no types)
     wanted = {INPUT: [window, width], SCORE: [], SHARES: [width]}
     found = {value.name: value for value in (*session.get_inputs(), *session.get_outputs())}
     if set(found) != set(wanted) or len(session.get_inputs()) != 1:

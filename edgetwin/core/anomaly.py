@@ -37,6 +37,7 @@ LIMIT_FLOOR = 0.05
 PART_FLOOR = 0.1
 PART_CEILING = 1e5
 MIN_WINDOWS = 4
+MIN_ROWS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def evaluate(learned: Fit, window: NDArray[np.float32]) -> Score:
 
 
 def _check(rows: Floats, window: int) -> None:
-    need = MIN_WINDOWS * window
+    need = max(MIN_WINDOWS * window, MIN_ROWS)
     if len(rows) < need:
         raise ModelError(
             f"{len(rows)} rows are too few to learn from; a window of {window} needs {need}"

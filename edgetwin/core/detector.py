@@ -179,7 +179,7 @@ class Detector:
         self._phase = _Phase.WATCHING
         return DetectorTurn(tuple(events))
 
-    def unavailable(self, reason: str, now: Instant) -> DetectorTurn:  # noqa: ARG002 - one form for all inputs
+    def unavailable(self, reason: str, now: Instant) -> DetectorTurn:  # noqa: ARG002 (one form for all inputs)
         """There is no model to trust until one is installed, and why."""
         self._phase, self._scorer, self._trouble = _Phase.UNAVAILABLE, None, ""
         return DetectorTurn(self._no_verdict(reason))
