@@ -18,6 +18,7 @@ switch, as such skids do: crude, and therefore a wide range of normal states to 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -91,7 +92,7 @@ NOISE = {
     "motor_current": 0.015,
     "valve_position": 0.05,
     "flow": 0.05,
-    "temperature": 0.15,
+    "temperature": 0.1,
     "vibration": 0.05,
 }
 """Standard deviations, in the unit of each sensor: 0.1 to 1 % of span, as of good transmitters."""
@@ -101,6 +102,7 @@ RAMP_PER_S = 400.0  # 1/min per second: the drive's own ramp
 CLOG_S = 4.0  # how long dirt takes to settle
 CLOG_FULL = 12.0  # the filter's resistance when it has: 13 times the clean one
 HEAT_S = 300.0
+AIR = ((0.6, 7.7), (0.3, 12.1))  # degC, s: the fans of the hall blow at the casing in turn
 
 
 @dataclass(slots=True)
@@ -113,11 +115,17 @@ class Demand:
 
     def at(self, seconds: float) -> float:
         """Position in % at a time since the start."""
-        swing = sum(
-            size * math.sin(2 * math.pi * seconds / period + phase)
-            for (size, period), phase in zip(self.waves, self.phases, strict=True)
-        )
-        return self.mean + swing
+        return self.mean + _waves(self.waves, self.phases, seconds)
+
+
+def _waves(
+    waves: tuple[tuple[float, float], ...], phases: Sequence[float], seconds: float
+) -> float:
+    """The sum of sines, each of a size and a period in s."""
+    return sum(
+        size * math.sin(2 * math.pi * seconds / period + phase)
+        for (size, period), phase in zip(waves, phases, strict=True)
+    )
 
 
 @dataclass(slots=True)
@@ -214,7 +222,7 @@ class Plant:
     def _heat(self, flow: float, discharge: float, suction: float) -> float:
         """°C the casing would reach in the end: losses heat it, the flow carries heat off."""
         loss = self._shaft_power(flow, discharge, suction) - (discharge - suction) * flow / 36.0
-        return 22.0 + 260.0 * loss / (8.0 + flow)
+        return 22.0 + 200.0 * loss / (8.0 + flow)
 
     def _measure(self) -> Sensors:
         flow, discharge, suction = self._flow_and_pressures()
@@ -226,7 +234,7 @@ class Plant:
             "motor_current": math.hypot(power * 1000.0 / (math.sqrt(3) * volts * 0.9), 1.4),
             "valve_position": self._position(),
             "flow": flow,
-            "temperature": self._temperature,
+            "temperature": self._temperature + _waves(AIR, (0.0, 0.0), self._seconds),
             "vibration": self._vibration(flow),
         }
         noise = self._chance.standard_normal(len(truth))

@@ -25,10 +25,11 @@ from edgetwin.demo.source import SkidSource, Source, TableSource
 class Field:
     """A source, its Modbus server in this process and its OPC UA server in a child."""
 
-    def __init__(self, source: Source, every_s: float) -> None:
-        """``every_s`` is the time between two steps of the source."""
+    def __init__(self, source: Source, every_s: float, speed: float = 1.0) -> None:
+        """``every_s`` is the time between two steps; ``speed`` how much faster time goes there."""
         self._source = source
         self._every_s = every_s
+        self._speed = speed
         self._modbus = ModbusDevice(source.image, source.command)
 
     async def run(self, modbus_port: int, opcua_port: int) -> None:
@@ -70,7 +71,7 @@ class Field:
         while True:
             due += self._every_s
             await asyncio.sleep(max(0.0, due - loop.time()))
-            said = self._source.step(self._every_s)
+            said = self._source.step(self._every_s * self._speed)
             meter.send(json.dumps(self._source.meter))
             if said:
                 print(said, flush=True)
@@ -88,6 +89,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     kinds = parser.add_subparsers(dest="kind", required=True)
     plant = kinds.add_parser("plant", help="the simulated pump skid")
     plant.add_argument("--seed", type=int, default=1)
+    plant.add_argument("--speed", type=float, default=1.0, help="how much faster than life")
     rows = kinds.add_parser("rows", help="the rows of a table")
     rows.add_argument("--csv", type=Path, required=True)
     rows.add_argument("--modbus", required=True, help="columns, with commas: 3x0001, 3x0003 …")
@@ -110,9 +112,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     source: Source
     if asked.kind == "plant":
         source = SkidSource(asked.seed)
+        field = Field(source, asked.every, asked.speed)
     else:
         source = TableSource(asked.csv, asked.modbus.split(","), asked.opcua.split(","))
-    asyncio.run(Field(source, asked.every).run(asked.modbus_port, asked.opcua_port))
+        field = Field(source, asked.every)
+    asyncio.run(field.run(asked.modbus_port, asked.opcua_port))
 
 
 if __name__ == "__main__":
