@@ -57,12 +57,15 @@ def _read_text(text: str) -> str:
 
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 def _read_name(text: str) -> str:
     if not _NAME.fullmatch(text):
+        cure = _UNFIT.sub("-", text).strip("-")[:64]
+        written = f" Write {cure}" if cure else ""
         raise Wrong(
-            f"{shown(text)} is no name. A name has 1 to 64 letters (a to z), digits, '-' or '_'"
+            f"{shown(text)} is no name: 1 to 64 letters (a to z), digits, '-' or '_'.{written}"
         )
     return text
 
@@ -99,6 +102,9 @@ def _read_switch(text: str) -> bool:
 
 
 TEXT = Kind("a text", _read_text)
+TAG = Kind("a tag", _read_text)
+SETPOINT = Kind("a number, with or without the unit, or a tag", _read_text)
+LETTERS = Kind("letters", _read_text)
 NAME = Kind("a name", _read_name)
 PEER_NAME = Kind("a name", _read_peer_name)
 """A device or an asset: the part before the slash."""
@@ -195,7 +201,7 @@ def _read_rate(text: str) -> Quantity:
 def _read_factor(text: str) -> float:
     value = parse_number(text)
     if not 1e-30 < abs(value) < 1e30:
-        raise Wrong(f"{shown(text)} makes every value the same. Write a factor like 0.1")
+        raise Wrong(f"{shown(text)} has no effect. Write a number other than 0")
     return value
 
 

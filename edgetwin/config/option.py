@@ -16,9 +16,15 @@ from edgetwin.config.node import Mapping, Place
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A map of the file, understood. ``node`` is where it stands."""
+    """A map of the file, understood. ``node`` is where it stands.
+
+    With ``goes_on``, one wrong option does not hide what else is wrong: its default or example
+    stands in for it while the rest is checked.
+    """
 
     noun: ClassVar[str]
+    called: ClassVar[str] = ""  # a name of one, for the sample
+    goes_on: ClassVar[bool] = False
     node: Mapping
 
     def place(self, key: str) -> Place:
@@ -117,9 +123,10 @@ _known: dict[type, Table[str, Option]] = {}
 
 
 def options(of: type[Section]) -> Table[str, Option]:
-    """The options of a section by name, in the order of the schema. ``is_`` is written ``is``."""
+    """The options of a section by name, those required first. ``is_`` is written ``is``."""
     if of not in _known:
         own = [each for each in fields(of) if each.metadata]
+        own.sort(key=lambda each: not each.metadata["option"].required)
         _known[of] = {each.name.rstrip("_"): each.metadata["option"] for each in own}
     return _known[of]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping as Table
 from typing import TypeVar, cast
 
-from edgetwin.config.kinds import Kind, Wrong
+from edgetwin.config.kinds import TEXT, Kind, Wrong
 from edgetwin.config.node import Broken, Mapping, Node, Scalar, Sequence
 from edgetwin.config.option import (
     ListOf,
@@ -130,19 +130,14 @@ class _Walker:
     def _variant(self, shape: Variant, node: Node, what: str) -> object:
         if not isinstance(node, Mapping):
             return self._refuse(node, f"{what}: a map of options")
-        chosen = node.entries.get(shape.by)
         first = next(iter(shape.cases.values()))
-        if not isinstance(chosen, Scalar):
-            self._missing(node, [shape.by], options(first), what)
+        chosen = node.entries.get(shape.by)
+        text = chosen.text if isinstance(chosen, Scalar) else ""
+        near = [each for each in shape.cases if f"'{each}'" in did_you_mean(text, shape.cases)]
+        if text not in shape.cases and not near:
+            self._option(options(first)[shape.by], shape.by, node, what)  # tells what is wrong
             return FAILED
-        near = [
-            word for word in shape.cases if f"'{word}'" in did_you_mean(chosen.text, shape.cases)
-        ]
-        word = chosen.text if chosen.text in shape.cases else near[0] if near else ""
-        if not word:
-            self.read(options(first)[shape.by].shape, chosen, shape.by, what)
-            return FAILED
-        return self._section(shape.cases[word], node, what)
+        return self._section(shape.cases[text if text in shape.cases else near[0]], node, what)
 
     def _section(self, section: type[Section], node: Node, what: str) -> object:
         if not isinstance(node, Mapping):
@@ -150,22 +145,32 @@ class _Walker:
         known = options(section)
         self._unknown([key for key in node.entries if key not in known], node, known, what)
         values: dict[str, object] = {}
-        missing = []
         for key, each in known.items():
-            if key in node.entries:
-                shape = each.shape
-                label = f"'{key}' of {what}" if isinstance(shape, Record) else what
-                values[key] = self.read(shape, node.entries[key], key, label)
-                if values[key] is FAILED and each.default:
-                    values[key] = self._default(each, node)
-            elif each.required:
-                missing.append(key)
-            else:
-                values[key] = self._default(each, node)
-        self._missing(node, missing, known, what)
-        if missing or any(value is FAILED for value in values.values()):
+            values[key] = self._option(each, key, node, what)
+            if values[key] is FAILED and section.goes_on:
+                values[key] = self._stand_in(each, node)
+        if any(value is FAILED for value in values.values()):
             return FAILED
         return filled(section, node, values)
+
+    def _option(self, each: Option, key: str, node: Mapping, what: str) -> object:
+        if key not in node.entries:
+            if not each.required:
+                return self._default(each, node)
+            text = f"{what} needs '{key}', for example {key}: {each.example}"
+            self._problems.on(node, text)
+            return FAILED
+        label = f"'{key}' of {what}" if isinstance(each.shape, Record) else what
+        value = self.read(each.shape, node.entries[key], key, label)
+        return self._default(each, node) if value is FAILED and each.default else value
+
+    def _stand_in(self, each: Option, parent: Mapping) -> object:
+        """What a wrong value is taken for, so that what depends on it is checked as well."""
+        if not each.required:
+            return self._default(each, parent)
+        if isinstance(each.shape, Kind) and each.shape.read is not TEXT.read:
+            return each.shape.read(each.example)
+        return FAILED
 
     def _default(self, each: Option, parent: Mapping) -> object:
         """What holds where nothing is written."""
@@ -179,13 +184,6 @@ class _Walker:
             case Kind(_, read) if each.default:
                 return read(each.default)
         return None
-
-    def _missing(
-        self, node: Mapping, keys: Iterable[str], known: Table[str, Option], what: str
-    ) -> None:
-        for key in keys:
-            text = f"{what} needs '{key}', for example {key}: {known[key].example}"
-            self._problems.on(node, text)
 
     def _unknown(
         self, keys: Iterable[str], node: Mapping, known: Table[str, Option], what: str

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-from edgetwin.config.compile.draft import Draft
+from edgetwin.config.compile.draft import Draft, owns
 from edgetwin.config.schema.assets import Asset, Derived, Watch
 from edgetwin.core.plan import DerivedPlan, DetectorPlan
 from edgetwin.core.tags import Tag, TagKind, ValueType
@@ -33,14 +33,10 @@ def compile_assets(sections: Mapping[str, Asset | None], draft: Draft) -> Assets
     derived = tuple(_derived(assets, draft))
     detectors = tuple(_detectors(assets, draft))
     members = {
-        name: tuple(i for full, i in draft.names.items() if i is not None and _owned(full, name))
+        name: tuple(i for full, i in draft.names.items() if i is not None and owns(name, full))
         for name in assets
     }
     return Assets(aliases, derived, detectors, members)
-
-
-def _owned(full: str, owner: str) -> bool:
-    return full.partition("/")[0] == owner
 
 
 def _aliases(assets: Mapping[str, Asset], draft: Draft) -> Iterator[tuple[str, int]]:

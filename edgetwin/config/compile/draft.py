@@ -64,17 +64,17 @@ class Draft:
         return known if len(known) == len(found) else None
 
     def _hint(self, name: str) -> str:
-        owner, slash, _ = name.partition("/")
-        if meant := did_you_mean(name, self.names):
-            return meant
-        if not slash:
-            same = [each for each in self.names if each.endswith(f"/{name}")]
-            return f" Did you mean '{same[0]}'?" if same else " Write it as device/tag or asset/tag"
-        theirs = [each for each in self.names if each.startswith(f"{owner}/")]
+        """Among the names of the same owner, if there is one; else among all."""
+        owner, slash, last = name.partition("/")
+        theirs = {each.partition("/")[2]: each for each in self.names if owns(owner, each)}
         if theirs:
-            return f" (There are: {', '.join(theirs[:10])}{', …' if len(theirs) > 10 else ''})"
-        owners = sorted({each.partition("/")[0] for each in self.names})
-        return f" (There are devices and assets: {', '.join(owners[:10])})"
+            meant = did_you_mean(last, theirs)
+            listed = ", ".join(theirs)
+            return meant.replace(" '", f" '{owner}/") or f" (There are: {listed[:200]})"
+        same = [each for each in self.names if each.endswith(f"/{name}")]
+        if same and not slash:
+            return f" Did you mean '{same[0]}'?"
+        return did_you_mean(name, self.names) or " Write it as device/tag or asset/tag"
 
     def amount(self, quantity: Quantity, unit: str, place: Place) -> float:
         """A number in the unit of its tag."""
@@ -100,3 +100,8 @@ class Draft:
     def path(self, text: str | None) -> Path | None:
         """A file that an option names; a relative path starts at the configuration's folder."""
         return self.base / text if text else None
+
+
+def owns(owner: str, name: str) -> bool:
+    """Whether a tag's name is one of a device, asset or loop."""
+    return name.partition("/")[0] == owner

@@ -59,9 +59,10 @@ class _Loop:
         sp = self._setpoint(pv)
         law, inputs = self._law()
         permissives = tuple(self._permissives())
+        every = section.every or SECOND if pv is None else self._every(pv)
         if pv is None or mv is None or limits is None or sp is None or law is None:
             return None
-        sp_tag, out_tag, mode_tag = self._own_tags(pv, mv)
+        sp_tag, out_tag, mode_tag = self._own_tags(pv, mv, every)
         return LoopPlan(
             name=self._name,
             law=law,
@@ -69,7 +70,7 @@ class _Loop:
             sp=sp,
             sp_is_tag=isinstance(sp, int),
             mv=mv,
-            every=self._every(pv),
+            every=every,
             mode=Mode(section.mode),
             on_fault=self._end("on_fault", section.on_fault, mv, limits),
             on_stop=self._end("on_stop", section.on_stop, mv, limits),
@@ -165,10 +166,9 @@ class _Loop:
             self._draft.problems.at(place, f"{text}. Correct either, or write hold")
         return Fail(Fallback.VALUE, value)
 
-    def _own_tags(self, pv: int, mv: int) -> tuple[int, int, int]:
+    def _own_tags(self, pv: int, mv: int, every: int) -> tuple[int, int, int]:
         draft, place = self._draft, self._section.node.place
         units = {"sp": draft.tags[pv].unit, "out": draft.tags[mv].unit, "mode": ""}
-        every = self._section.every or draft.tags[pv].period
         own = [
             draft.add(
                 Tag(

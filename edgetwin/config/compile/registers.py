@@ -84,6 +84,6 @@ def _order(tag: ModbusTag, kind: ValueType, usual: str, draft: Draft) -> str:
         order = WIDER.get(order, order)
     if sorted(order) != list(letters):
         usual_orders = {2: "AB or BA", 4: "ABCD, CDAB, BADC or DCBA", 8: "ABCDEFGH, GHEFCDAB, …"}
-        text = f"'{tag.order}' is no order of a {kind}. Write {usual_orders[len(letters)]}"
+        text = f"'{tag.order}' is no order for {kind}. Write {usual_orders[len(letters)]}"
         draft.problems.at(tag.place("order"), text)
     return "" if order == letters else order

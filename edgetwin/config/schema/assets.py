@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping as Table
 
-from edgetwin.config.kinds import ALIAS, AMOUNT, FORMULA, TEXT, choice, duration, number, whole
+from edgetwin.config.kinds import ALIAS, AMOUNT, FORMULA, TAG, TEXT, choice, duration, number, whole
 from edgetwin.config.option import ListOf, MapOf, Record, Section, Short, option, section
 from edgetwin.config.places import FILE, HASH
 from edgetwin.core.expression import Expression
@@ -14,6 +14,7 @@ class Derived(Section):
     """A value computed from others. It is as good as the worst of them."""
 
     noun = "derived tag"
+    called = "power"
 
     is_: Expression = option(
         FORMULA,
@@ -38,7 +39,7 @@ class Watch(Section):
     noun = "watch"
 
     tags: tuple[str, ...] = option(
-        ListOf(TEXT, 1, 256),
+        ListOf(TAG, 1, 256),
         "What it looks at, by the asset's own names.",
         example="[p, q, i]",
         unless="all of the asset's tags that are numbers",
@@ -80,9 +81,11 @@ class Asset(Section):
     """A machine: the tags that belong to it, by short names."""
 
     noun = "asset"
+    called = "pump"
+    goes_on = True
 
     tags: Table[str, str | None] = option(
-        MapOf(ALIAS, TEXT, "tag"),
+        MapOf(ALIAS, TAG, "tag"),
         "Short names for tags of devices; asset/name is then a second name of the tag.",
         example="{p: skid/pressure, q: meter/flow}",
     )
@@ -93,7 +96,7 @@ class Asset(Section):
         default="{}",
     )
     watch: Watch | None = option(
-        Short(choice("learned", what="watch"), Watch),
+        Short(choice("learned", what="kind of watch"), Watch),
         "Watch it for what is not normal.",
         example="learned",
         unless="not watched",

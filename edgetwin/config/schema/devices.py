@@ -13,6 +13,8 @@ DRIVER = choice("modbus", "opcua", what="driver")
 
 @section
 class _Device(Section):
+    goes_on = True
+
     driver: str = option(DRIVER, "The protocol it speaks.", example="modbus")
     scan: int = option(
         duration("1 ms", "1 h"),
@@ -33,6 +35,7 @@ class ModbusDevice(_Device):
     """A device that speaks Modbus TCP."""
 
     noun = "Modbus device"
+    called = "skid"
 
     address: Endpoint = option(
         HOST, "Host name or IP address, with :port if it is not 502.", example="192.168.1.10"
@@ -90,6 +93,7 @@ class OpcuaDevice(_Device):
     """An OPC UA server."""
 
     noun = "OPC UA device"
+    called = "meter"
 
     address: str = option(
         OPCUA_URL, "The server's endpoint.", example="opc.tcp://192.168.1.20:4840"

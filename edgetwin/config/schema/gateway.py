@@ -15,6 +15,8 @@ class Upstream(Section):
     """An MQTT broker that summaries and events go to."""
 
     noun = "upstream"
+    called = "cloud"
+    goes_on = True
 
     broker: Endpoint = option(
         BROKER,
@@ -91,6 +93,7 @@ class Gateway(Section):
     """The whole file."""
 
     noun = "gateway"
+    goes_on = True
 
     gateway: str = option(NAME, "The name of this gateway.", example="pump-station-7")
     state: str | None = option(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping as Table
 
-from edgetwin.config.kinds import END, FACTOR, FORMULA, NAME, TEXT, Hold, choice, duration
+from edgetwin.config.kinds import END, FACTOR, FORMULA, NAME, SETPOINT, TAG, Hold, choice, duration
 from edgetwin.config.option import MapOf, Section, option, section
 from edgetwin.core.expression import Expression
 from edgetwin.core.plan import Mode
@@ -13,14 +13,16 @@ LAW = choice("pid", "formula", what="law")
 
 @section
 class _Loop(Section):
+    goes_on = True
+
     law: str = option(LAW, "How the output is computed.", example="pid")
-    pv: str = option(TEXT, "The tag to control.", example="pump/p")
+    pv: str = option(TAG, "The tag to control.", example="pump/p")
     sp: str = option(
-        TEXT,
-        "Where it shall be: a number, with or without the tag's unit, or a tag.",
+        SETPOINT,
+        "Where the pv shall be.",
         example="4.2 bar",
     )
-    mv: str = option(TEXT, "The tag to write; it needs 'write:' limits.", example="pump/n")
+    mv: str = option(TAG, "The tag to write; it needs 'write:' limits.", example="pump/n")
     every: int | None = option(
         duration("1 ms", "1 h"),
         "How often it acts; not more often than its pv is read.",
@@ -56,6 +58,7 @@ class PidLoop(_Loop):
     """A PID controller: bumpless start, no wind-up, derivative on the measurement."""
 
     noun = "pid loop"
+    called = "pressure"
 
     gain: float = option(
         FACTOR,
@@ -75,6 +78,7 @@ class FormulaLoop(_Loop):
     """The output is what an expression says: ratio, feed-forward, cascade."""
 
     noun = "formula loop"
+    called = "ratio"
 
     is_: Expression = option(
         FORMULA,

@@ -1,6 +1,17 @@
 """Options of the tags of a device."""
 
-from edgetwin.config.kinds import AMOUNT, FACTOR, NUMBER, RATE, STEP, TEXT, choice, duration, whole
+from edgetwin.config.kinds import (
+    AMOUNT,
+    FACTOR,
+    LETTERS,
+    NUMBER,
+    RATE,
+    STEP,
+    TEXT,
+    choice,
+    duration,
+    whole,
+)
 from edgetwin.config.option import ListOf, Record, Section, option, section
 from edgetwin.config.places import MODBUS_AT, NODE_AT
 from edgetwin.core.address import ModbusAddress, NodeAddress
@@ -87,6 +98,7 @@ class ModbusTag(_Tag):
     """One value of a Modbus device."""
 
     noun = "tag of a Modbus device"
+    called = "pressure"
 
     at: ModbusAddress = option(
         MODBUS_AT,
@@ -102,7 +114,7 @@ class ModbusTag(_Tag):
         unless="bit, for a coil, a discrete input or a bit of a register",
     )
     order: str | None = option(
-        TEXT,
+        LETTERS,
         "The order of its bytes, A the most significant: AB or BA (16 bit), ABCD, CDAB, BADC, DCBA "
         "(32 bit), or 8 letters (64 bit; 4 letters are extended).",
         example="CDAB",
@@ -118,6 +130,7 @@ class OpcuaTag(_Tag):
     """One value of an OPC UA server."""
 
     noun = "tag of an OPC UA device"
+    called = "flow"
 
     at: NodeAddress = option(
         NODE_AT,

@@ -1,0 +1,168 @@
+"""``edgetwin check``: everything that is wrong, or in a few lines what the configuration will do.
+
+Nothing is opened but the file itself. What is shown when all is well are the defaults that matter:
+who is asked how often, what is watched, what may be written, where things go.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from edgetwin.config.compile.gateway import read
+from edgetwin.config.problem import ConfigErrors
+from edgetwin.core.blocks import Limits, plan_blocks
+from edgetwin.core.plan import (
+    DetectorPlan,
+    DevicePlan,
+    Fail,
+    Fallback,
+    GatewayPlan,
+    LoopPlan,
+    ModbusSettings,
+    MqttSettings,
+    OpcuaSettings,
+    ScanGroup,
+    UpstreamPlan,
+)
+from edgetwin.core.units import format_duration, format_number, format_size
+
+
+def report(path: Path, overrides: Sequence[str] = ()) -> tuple[str, bool]:
+    """The text for people, and whether the configuration can be run."""
+    try:
+        plan = read(path, overrides)
+    except ConfigErrors as errors:
+        return f"{errors}\n{errors.summary}", False
+    return "\n".join([f"{path}: no errors; no connection was opened.", *_lines(plan)]), True
+
+
+def _lines(plan: GatewayPlan) -> Iterator[str]:
+    yield _line("gateway", f"{plan.name}, {_count(len(plan.tags), 'tag')}")
+    for device in plan.devices:
+        yield _line("device", _device(plan, device))
+    for detector in plan.detectors:
+        yield _line("watch", _detector(plan, detector))
+    for loop in plan.loops:
+        yield _line("loop", _loop(plan, loop))
+    yield from (_line("write", each) for each in _writable(plan))
+    for upstream in plan.upstreams:
+        yield _line("upstream", _upstream(upstream))
+    recording = format_size(plan.recording_bytes) if plan.recording_bytes else "off"
+    outbox = format_size(plan.outbox_bytes)
+    yield _line("state", f"{plan.state}: outbox {outbox}, recording {recording}")
+    yield from (_line("note", each) for each in _notes(plan))
+
+
+def _line(what: str, text: str) -> str:
+    return f"  {what:<9} {text}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+# ---------------------------------------------------------------- devices
+
+
+def _device(plan: GatewayPlan, device: DevicePlan) -> str:
+    settings = device.settings
+    groups = ", ".join(_group(plan, each, settings) for each in device.groups)
+    if isinstance(settings, ModbusSettings):
+        return (
+            f"{device.name}: modbus {settings.host}:{settings.port} unit {settings.unit}, {groups}"
+        )
+    if isinstance(settings, OpcuaSettings):
+        way = "subscribed" if settings.subscribe else "polled"
+        return f"{device.name}: opcua {settings.url} ({settings.security}), {way}, {groups}"
+    return f"{device.name}: {device.driver}, {groups}"
+
+
+def _group(plan: GatewayPlan, group: ScanGroup, settings: object) -> str:
+    text = f"{_count(len(group.tags), 'tag')} every {format_duration(group.period)}"
+    if not isinstance(settings, ModbusSettings):
+        return text
+    limits = Limits(settings.max_registers, settings.max_bits, settings.max_gap)
+    blocks = plan_blocks([plan.tags[i] for i in group.tags], limits)
+    return f"{text} by {_count(len(blocks), 'request')}"
+
+
+# ---------------------------------------------------------------- watching, control
+
+
+def _detector(plan: GatewayPlan, detector: DetectorPlan) -> str:
+    names = ", ".join(plan.tags[i].name for i in detector.tags)
+    every = format_duration(detector.every)
+    if detector.model:
+        source = f"by {detector.model}"
+    else:
+        span = format_duration(detector.train * detector.every)
+        source = f"learned from the first {detector.train} good rows ({span} of healthy running)"
+    return f"{detector.name}: every {every}, {source}: {names}"
+
+
+def _loop(plan: GatewayPlan, loop: LoopPlan) -> str:
+    pv, mv = plan.tags[loop.pv], plan.tags[loop.mv]
+    sp = plan.tags[int(loop.sp)].name if loop.sp_is_tag else _value(loop.sp, pv.unit)
+    does = {"off": "does nothing", "shadow": "only watches", "auto": "WRITES"}[loop.mode]
+    return (
+        f"{loop.name}: {loop.mode} ({does}), {pv.name} to {sp} by {mv.name}, every "
+        f"{format_duration(loop.every)}; on fault {_end(loop.on_fault, mv.unit)}, "
+        f"on stop {_end(loop.on_stop, mv.unit)}"
+    )
+
+
+def _end(rule: Fail, unit: str) -> str:
+    return "hold" if rule.action is Fallback.HOLD else f"go to {_value(rule.value, unit)}"
+
+
+def _value(value: float, unit: str) -> str:
+    return f"{format_number(value)} {unit}".rstrip()
+
+
+def _writable(plan: GatewayPlan) -> Iterator[str]:
+    if not plan.control:
+        yield "nothing, ever: control is not enabled"
+        return
+    for tag in plan.tags:
+        if tag.write is not None:
+            limits = tag.write
+            span = f"{format_number(limits.low)} to {_value(limits.high, tag.unit)}"
+            rate = f", at most {format_number(limits.rate)} per s" if limits.rate < 1e300 else ""
+            yield f"{tag.name}: {span}{rate}"
+
+
+# ---------------------------------------------------------------- office side
+
+
+def _upstream(upstream: UpstreamPlan) -> str:
+    broker = upstream.broker
+    way = "TLS" if broker.tls else "plain text"
+    what = "every value, and a summary" if upstream.values else "a summary"
+    return (
+        f"{upstream.name}: {broker.host}:{broker.port} ({way}), {what} every "
+        f"{format_duration(upstream.window)} below {upstream.topic}"
+    )
+
+
+def _notes(plan: GatewayPlan) -> Iterator[str]:
+    """What is not wrong, but worth knowing before the start."""
+    if not plan.upstreams:
+        yield "no upstream: nothing leaves this machine"
+    for device in plan.devices:
+        if isinstance(device.settings, OpcuaSettings) and device.settings.security == "none":
+            yield f"{device.name}: security none: who is on the wire can read and alter everything"
+        if isinstance(device.settings, OpcuaSettings):
+            yield from _missing(device.settings.password_file)
+    for upstream in plan.upstreams:
+        yield from _missing(*_files(upstream.broker))
+    for detector in plan.detectors:
+        yield from _missing(detector.model)
+
+
+def _files(broker: MqttSettings) -> tuple[Path | None, ...]:
+    return broker.ca_file, broker.cert_file, broker.key_file, broker.password_file
+
+
+def _missing(*files: Path | None) -> Iterator[str]:
+    for file in files:
+        if file is not None and not file.is_file():
+            yield f"{file} does not exist yet; it is needed at the start"
