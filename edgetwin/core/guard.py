@@ -142,13 +142,13 @@ class Guard:
 
     def standing(self, tag: int, twin: Twin, now: Instant) -> float:
         """What the device holds in a tag, as far as is known by now. NaN: it is not known."""
-        if twin.quality[tag] >= Quality.UNCERTAIN or twin.is_stale(tag, now):
+        if twin.quality.item(tag) >= Quality.UNCERTAIN or twin.is_stale(tag, now):
             return math.nan
         line = self._line(tag, now)
-        if twin.confirmed[tag] <= line.doubted_at:
+        if twin.confirmed.item(tag) <= line.doubted_at:
             return math.nan
         on_its_way = line.held_at + self._tags[tag].period
-        if math.isfinite(line.held) and twin.arrived[tag] <= on_its_way:
+        if math.isfinite(line.held) and twin.arrived.item(tag) <= on_its_way:
             return line.held
         return twin.value.item(tag)
 

@@ -192,7 +192,7 @@ class Twin:
 
     def is_stale(self, tag: int, now: Instant) -> bool:
         """Whether one tag has gone stale by now, even if no tick has marked it yet."""
-        return bool(now.mono - self.confirmed[tag] > self._stale_after[tag])
+        return now.mono - self.confirmed.item(tag) > self._stale_after.item(tag)
 
     def spoil(self, tags: Iterable[int], quality: Quality) -> None:
         """Say of these tags that they are not to be trusted, and why. Values and times stay."""
