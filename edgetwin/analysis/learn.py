@@ -25,6 +25,7 @@ async def learn(material: Material, deadline_s: float = DEADLINE_S) -> bytes:
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",  # never import from the folder that the daemon happens to stand in
         "-m",
         "edgetwin.analysis.learner",
         stdin=asyncio.subprocess.PIPE,

@@ -55,7 +55,7 @@ class Registry:
         except OSError as error:
             raise ModelError(
                 f"the model of {detector} cannot be stored in {folder}: {error.strerror}; "
-                "it is used until the next start only"
+                "make room there and learn anew"
             ) from error
         return StoredModel(onnx, sha256, version)
 

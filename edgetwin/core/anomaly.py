@@ -230,8 +230,8 @@ class AlarmRule:
 
     A second fault cannot hide behind that bar. It stays below release x caution = 0.75 of the peak,
     so a fault as strong as the last is seen at once; and below 0.75 x ceiling = 4.5 limits, so one
-    of twice the limit is seen after at most 1.3 calm_s. 300 s is about what the rig's recovery
-    takes: 120 s costs 0.7 points of F1 there, no decay at all gains 0.3.
+    of twice the limit is seen after at most 1.3 calm_s. Measured on the rig: 120 s costs 0.6
+    points of F1, 600 s or no decay at all would gain 0.15.
     """
 
     limit: float
