@@ -93,7 +93,7 @@ NOISE = {
     "valve_position": 0.05,
     "flow": 0.05,
     "temperature": 0.1,
-    "vibration": 0.05,
+    "vibration": 0.06,
 }
 """Standard deviations, in the unit of each sensor: 0.1 to 1 % of span, as of good transmitters."""
 
@@ -250,4 +250,4 @@ class Plant:
         """mm/s: imbalance grows with speed², and far below the best flow the water beats."""
         relative = self._speed / RATED_SPEED
         off_best = max(0.0, 1.0 - flow / (16.0 * relative)) ** 2
-        return 1.6 * relative**2 + 4.0 * off_best
+        return 1.6 * relative**2 + 2.5 * off_best

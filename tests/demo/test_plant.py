@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgetwin.core.anomaly import evaluate, fit
+from edgetwin.core.laws.law import Band, Sample
+from edgetwin.core.laws.pid import Pid
 from edgetwin.demo.plant import SPEED_HIGH, SPEED_LOW, Fault, Hydraulics, Plant
 
 STEP = 0.05
@@ -136,3 +139,69 @@ def test_the_same_seed_gives_the_same_day():
         dataclasses.astuple(row) for row in again
     ]
     assert first[-1] != other[-1]
+
+
+SCAN = 0.1
+WATCHED = ("discharge_pressure", "suction_pressure", "motor_current", "valve_position")
+WATCHED += ("flow", "temperature", "vibration", "speed_setpoint")
+
+
+def control(plant: Plant, seconds: float, setpoint: float = 4.2) -> list:
+    """The pressure loop of config/pump-skid.yaml, every 100 ms."""
+    law = Pid(gain=150, integral_s=3)
+    state, rows = None, []
+    for _ in range(round(seconds / SCAN)):
+        rows += run(plant, SCAN)
+        sensors = rows[-1]
+        sample = Sample(sensors.discharge_pressure, setpoint, SCAN)
+        if state is None:
+            state = law.start(sample, sensors.speed_setpoint)
+        reach = 300 * SCAN
+        band = Band(
+            max(SPEED_LOW, sensors.speed_setpoint - reach),
+            min(SPEED_HIGH, sensors.speed_setpoint + reach),
+        )
+        step = law.step(state, sample, band)
+        state = step.state
+        assert plant.command(step.mv)
+    return rows
+
+
+@pytest.mark.parametrize("seed", [1, 4, 8])
+def test_the_loop_holds_the_pressure_closer_than_the_skids_own_switch(seed):
+    plant = Plant(seed)
+    alone = np.array([row.discharge_pressure for row in run(plant, 30)])
+    control(plant, 5)
+    held = np.array([row.discharge_pressure for row in control(plant, 30)])
+    assert held.mean() == pytest.approx(4.2, abs=0.03)
+    assert held.std() < 0.75 * alone.std()
+
+
+def test_the_loop_reaches_a_new_setpoint_and_settles():
+    plant = Plant()
+    control(plant, 5)
+    control(plant, 15, setpoint=5.0)
+    assert mean(control(plant, 20, setpoint=5.0), "discharge_pressure") == pytest.approx(5, abs=0.1)
+
+
+@pytest.mark.parametrize("seed", [1, 4, 8])
+def test_twenty_seconds_teach_a_detector_to_find_the_clog_and_nothing_else(seed):
+    plant = Plant(seed)
+
+    def looks(rows: list) -> np.ndarray:
+        return np.array([[getattr(row, name) for name in WATCHED] for row in rows])[1::2]
+
+    def scores(rows: np.ndarray) -> list:
+        return [
+            evaluate(learned, rows[k - 30 : k].astype(np.float32)) for k in range(30, len(rows))
+        ]
+
+    learned = fit(looks(run(plant, 20)), 30)
+    healthy = looks(run(plant, 5) + control(plant, 20))
+    assert max(score.value for score in scores(healthy)) < 1.53
+    plant.suffer(Fault.CLOG)
+    sick = scores(np.concatenate([healthy[-30:], looks(control(plant, 8))]))
+    first = next(k for k, score in enumerate(sick) if score.value > 1.53)
+    assert first * SCAN < 5
+    named = [WATCHED[k] for k in np.argsort(-sick[first].shares)[:3]]
+    assert "valve_position" in named
