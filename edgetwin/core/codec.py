@@ -8,8 +8,8 @@
     rows    = u32 length, JSON
     lessons = u8 how many, each: u32 detector, u32 rows, u32 columns, f64 x rows x columns
 
-All little endian. Columns are raw bytes: writing 100 values costs about as much as writing one, and two frames are
-the same exactly when their bytes are. Encoding is canonical for that reason.
+All little endian. Columns are raw bytes: writing 100 values costs about as much as writing one. The
+encoding is canonical: two frames are the same exactly when their bytes are.
 """
 
 import base64

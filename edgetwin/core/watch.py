@@ -1,7 +1,7 @@
 """Tells once when tags go bad and when they are good again, grouped by device and reason.
 
-A flapping tag must not flood anybody: qualities are compared once a second, and all tags of a device that went
-the same way become one event.
+A flapping tag must not flood anybody: qualities are compared once a second, and all tags of a
+device that went the same way become one event.
 """
 
 from collections import defaultdict
@@ -41,7 +41,7 @@ class QualityWatch:
         return device in self._down
 
     def compare(self, twin: Twin, now: Instant) -> list[Event]:
-        """The events due, at most once a second. A lost device has been told of by itself: its tags wait."""
+        """The events due, at most once a second. The tags of a lost device wait."""
         if now.mono < self._next:
             return []
         self._next = now.mono + SECOND

@@ -17,7 +17,7 @@ class _Journal(logging.Formatter):
 
 
 def configure(*, verbose: bool) -> None:
-    """Log to stderr. Libraries speak only when something is wrong: their part is told in our words."""
+    """Log to stderr. Libraries speak only when something is wrong: the rest is told by us."""
     handler = logging.StreamHandler(sys.stderr)
     if "JOURNAL_STREAM" in os.environ:
         handler.setFormatter(_Journal("%(message)s"))

@@ -1,7 +1,7 @@
 """Everything that happens on a grid: one heap of due times, one timer.
 
-A job runs at start + offset + k × period, never earlier. When the loop was busy and due times went by, they are
-counted (``late``), not made up for.
+A job runs at start + offset + k periods, never earlier. When the loop was busy and due times went
+by, they are counted, not made up for.
 """
 
 import heapq
@@ -36,7 +36,7 @@ class Scheduler:
         self._timer = open_timer(self._ring)
 
     def every(self, period: int, run: Callable[[], None], offset: int = 0) -> Job:
-        """Run a job each ``period`` ns, first after ``offset`` ns. It must not raise and not block."""
+        """Run a job each ``period`` ns, first after ``offset`` ns. It must not raise nor block."""
         job = Job(period, run, self._now() + offset)
         heapq.heappush(self._jobs, job)
         self._timer.set(self._jobs[0].due)

@@ -1,8 +1,8 @@
 """A timer of the kernel that wakes the event loop at an absolute time.
 
-asyncio rounds every timer up to the next millisecond; a timerfd wakes with a few tens of microseconds of lateness and
-keeps an absolute grid by itself (docs/performance.md has the figures). Python has it from 3.13; before, three calls of
-the C library do. Where the kernel has none (no Linux), asyncio's own timer takes its place.
+asyncio rounds every timer up to the next millisecond; a timerfd (timerfd_create(2)) wakes a few
+tens of microseconds late. Python has it from 3.13; before, two calls of the C library do. Where the
+kernel has none (no Linux), asyncio's own timer takes its place.
 """
 
 import asyncio

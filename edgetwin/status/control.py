@@ -31,7 +31,7 @@ class NotRunning(EdgetwinError):
 
 @contextmanager
 def _short_path(state: Path) -> Iterator[str]:
-    """A path of the socket that fits the 108 bytes of sun_path, however deep the state directory lies."""
+    """A path of the socket that fits the 108 bytes of sun_path, however deep the directory lies."""
     descriptor = os.open(state, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{descriptor}/{NAME}"

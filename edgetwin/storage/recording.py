@@ -3,9 +3,10 @@
     file  = one line of JSON (the header), then chunks
     chunk = u32 length, u32 CRC-32, zlib of: per frame u32 length, bytes (core.codec)
 
-One chunk is one handful of frames as they came from the queue. A process killed in the middle leaves at most one chunk cut
-off; the reader says so and gives what is whole. When the quota is full, the recordings of older runs go first; a run
-that fills it alone stops recording and says so: the beginning of a run is what makes it replayable.
+One chunk is one handful of frames as they came from the queue. A process killed in the middle
+leaves at most one chunk cut off; the reader says so and gives what is whole. When the quota is
+full, the recordings of older runs go first; a run that fills it alone stops and says so: the
+beginning of a run is what makes it replayable.
 """
 
 import json
@@ -29,7 +30,7 @@ _FAST = 1
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a recording needs to be understood alone. ``config`` is the text the plan was compiled from."""
+    """What a recording needs to be understood alone. ``config`` is what the plan was made from."""
 
     version: int
     edgetwin: str
@@ -115,13 +116,13 @@ class RecordingReader:
             raise RecordingError(f"{path}: this is no recording of edgetwin") from error
         if self.header.version != VERSION:
             raise RecordingError(
-                f"{path}: a recording of version {self.header.version}; this edgetwin reads {VERSION}. "
+                f"{path} has version {self.header.version}, this edgetwin reads {VERSION}. "
                 f"Replay it with edgetwin {self.header.edgetwin}"
             )
         self._start = len(line)
 
     def frames(self) -> Iterator[bytes]:
-        """The encoded frames. After the last one, ``truncated`` says whether the file was cut off."""
+        """The encoded frames. After the last, ``truncated`` says whether the file was cut off."""
         with self.path.open("rb") as file:
             file.seek(self._start)
             for chunk in self._chunks(file):

@@ -1,0 +1,241 @@
+"""The engine: one turn at a time, inputs in, a frame out.
+
+React is the turn of a batch of readings, and everything between the bytes and the setpoint:
+
+    readings ─▶ twin ─▶ derived tags ─▶ loops whose pv came in ─▶ guard ─▶ write requests
+
+Reflect is a turn of its own, asked for once the writes are on the wire: each detector that is due
+takes a row, scores it and judges. Verdicts, like the loops' own values, return to the twin as tags,
+so that control, summary and status read one snapshot and nothing else.
+
+Pure: the same inputs at the same instants give the same frames, bit for bit.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from edgetwin.core.derive import Deriver
+from edgetwin.core.detector import Detector, DetectorTurn, Scorer
+from edgetwin.core.event import Event, EventKind
+from edgetwin.core.frame import (
+    Confirmed,
+    Frame,
+    Input,
+    Lesson,
+    Link,
+    ModelInstalled,
+    ModelUnavailable,
+    ModeRequest,
+    Reflect,
+    Stop,
+    Tick,
+)
+from edgetwin.core.guard import Guard
+from edgetwin.core.loop import Loop, LoopTurn
+from edgetwin.core.plan import DerivedPlan, GatewayPlan
+from edgetwin.core.quality import Quality
+from edgetwin.core.reading import Indices, Instant, ReadingBatch, WriteRequest, WriteResult
+from edgetwin.core.twin import Twin
+from edgetwin.core.watch import QualityWatch
+
+ScorerLoader: TypeAlias = Callable[[bytes, Sequence[str], int], Scorer]
+"""Turns the bytes of an ONNX file into a scorer, given the names of its tags and its window."""
+
+_NEVER = 1 << 62
+
+
+class _Turn:
+    """What one turn has given out so far."""
+
+    __slots__ = ("events", "inner", "lessons", "writes")
+
+    def __init__(self) -> None:
+        self.inner: list[ReadingBatch] = []
+        self.writes: list[WriteRequest] = []
+        self.events: list[Event] = []
+        self.lessons: list[Lesson] = []
+
+
+class Engine:
+    """The whole core of one gateway. ``turn`` is the only way in."""
+
+    def __init__(self, plan: GatewayPlan, load: ScorerLoader) -> None:
+        self.plan = plan
+        self.twin = Twin(plan.tags)
+        self.guard = Guard(plan.tags, control=plan.control)
+        self.loops = tuple(Loop(i, p, plan.tags, self.guard) for i, p in enumerate(plan.loops))
+        self.detectors = tuple(
+            Detector(i, p, plan.tags, load) for i, p in enumerate(plan.detectors)
+        )
+        self.watch = QualityWatch(plan)
+        self._deriver = Deriver(plan.derived)
+        self._number = 0
+        self._loops_at: dict[tuple[int, int], tuple[Loop, ...]] = {}
+        self._sources = {p.pv: _sources(p.pv, plan.derived) for p in plan.loops}
+        self._writers = {loop.plan.mv: loop for loop in self.loops}
+        self._handlers: dict[type, Callable[[_Turn, Any, Instant], None]] = {
+            ReadingBatch: self._readings,
+            Confirmed: self._confirmed,
+            Link: self._link,
+            WriteResult: self._written,
+            Tick: self._tick,
+            Reflect: self._reflect,
+            ModeRequest: self._mode,
+            ModelInstalled: self._model,
+            ModelUnavailable: self._no_model,
+            Stop: self._stop,
+        }
+
+    def turn(self, cause: Input, now: Instant) -> Frame:
+        """Take one input in; say what follows from it."""
+        turn = _Turn()
+        self._handlers[type(cause)](turn, cause, now)
+        self._number += 1
+        return Frame(
+            self._number,
+            now,
+            cause,
+            _join(turn.inner),
+            tuple(turn.writes),
+            tuple(turn.events),
+            tuple(turn.lessons),
+        )
+
+    @property
+    def next_reflect(self) -> int:
+        """When the next detector is due, monotonic ns."""
+        return min((d.due for d in self.detectors), default=_NEVER)
+
+    # ------------------------------------------------------------ react
+
+    def _readings(self, turn: _Turn, batch: ReadingBatch, now: Instant) -> None:
+        self.twin.apply(batch, now)
+        self._inner(turn, self._deriver.after(batch.tags, self.twin), now)
+        for loop in self._loops_of(batch.tags):
+            self._take(turn, loop, loop.step(self.twin, now), now)
+
+    def _loops_of(self, tags: Indices) -> tuple[Loop, ...]:
+        """The loops that run when these tags come in. For a slice it is worked out once."""
+        if not self.loops:
+            return ()
+        if not isinstance(tags, slice):
+            return self._loops_touched(tags.tolist())
+        key = (tags.start, tags.stop)
+        if key not in self._loops_at:
+            self._loops_at[key] = self._loops_touched(range(*key))
+        return self._loops_at[key]
+
+    def _loops_touched(self, tags: Iterable[int]) -> tuple[Loop, ...]:
+        came = frozenset(tags)
+        return tuple(x for x in self.loops if not came.isdisjoint(self._sources[x.plan.pv]))
+
+    # ------------------------------------------------------------ what else happens
+
+    def _confirmed(self, _turn: _Turn, cause: Confirmed, now: Instant) -> None:
+        self.twin.confirm(cause.tags, now)
+
+    def _link(self, turn: _Turn, cause: Link, now: Instant) -> None:
+        device = self.plan.devices[cause.device]
+        if self.watch.link(cause.device, up=cause.up):
+            kind = EventKind.DEVICE_BACK if cause.up else EventKind.DEVICE_LOST
+            text = f"{device.name} answers" if cause.up else cause.reason
+            turn.events.append(Event(kind, device.name, text))
+        if not cause.up:
+            for group in device.groups:
+                self.twin.spoil(group.tags, Quality.NO_COMMUNICATION)
+            self._qualities_changed(turn, now)
+
+    def _written(self, turn: _Turn, result: WriteResult, now: Instant) -> None:
+        self.guard.settle(result, now)
+        if loop := self._writers.get(result.tag):
+            self._take(turn, loop, loop.written(result, now), now)
+
+    def _tick(self, turn: _Turn, _cause: Tick, now: Instant) -> None:
+        if self.twin.age_out(now):
+            self._qualities_changed(turn, now)
+        else:
+            self._tick_loops(turn, now)
+        turn.events += self.watch.compare(self.twin, now)
+
+    def _qualities_changed(self, turn: _Turn, now: Instant) -> None:
+        self._inner(turn, self._deriver.all(self.twin), now)
+        self._tick_loops(turn, now)
+
+    def _tick_loops(self, turn: _Turn, now: Instant) -> None:
+        for loop in self.loops:
+            given = loop.tick(self.twin, now)
+            if given.writes or given.events:
+                self._take(turn, loop, given, now)
+
+    def _mode(self, turn: _Turn, request: ModeRequest, now: Instant) -> None:
+        loop = self.loops[request.loop]
+        self._take(turn, loop, loop.request(request.mode, request.by, self.twin, now), now)
+
+    def _stop(self, turn: _Turn, _cause: Stop, now: Instant) -> None:
+        for loop in self.loops:
+            self._take(turn, loop, loop.stop(self.twin, now), now)
+
+    # ------------------------------------------------------------ reflect
+
+    def _reflect(self, turn: _Turn, _cause: Reflect, now: Instant) -> None:
+        for detector in self.detectors:
+            if detector.due <= now.mono:
+                self._judged(turn, detector, detector.reflect(self.twin, now), now)
+
+    def _model(self, turn: _Turn, model: ModelInstalled, now: Instant) -> None:
+        detector = self.detectors[model.detector]
+        self._judged(turn, detector, detector.install(model, now), now)
+
+    def _no_model(self, turn: _Turn, cause: ModelUnavailable, now: Instant) -> None:
+        detector = self.detectors[cause.detector]
+        self._judged(turn, detector, detector.unavailable(cause.reason, now), now)
+
+    def _judged(self, turn: _Turn, detector: Detector, given: DetectorTurn, now: Instant) -> None:
+        turn.events += given.events
+        if given.lesson is not None:
+            turn.lessons.append(given.lesson)
+        self._inner(turn, detector.outputs(), now)
+
+    # ------------------------------------------------------------ what edgetwin says itself
+
+    def _take(self, turn: _Turn, loop: Loop, given: LoopTurn, now: Instant) -> None:
+        turn.writes += given.writes
+        turn.events += given.events
+        self._inner(turn, loop.outputs(now), now)
+
+    def _inner(self, turn: _Turn, batch: ReadingBatch | None, now: Instant) -> None:
+        if batch is not None:
+            self.twin.apply(batch, now)
+            turn.inner.append(batch)
+
+
+def _sources(tag: int, derived: Iterable[DerivedPlan]) -> frozenset[int]:
+    """The tag itself and all that it is derived from."""
+    inputs = {plan.tag: plan.inputs for plan in derived}
+    found, wanted = set[int](), [tag]
+    while wanted:
+        found.add(source := wanted.pop())
+        wanted += [i for i in inputs.get(source, ()) if i not in found]
+    return frozenset(found)
+
+
+def _join(batches: list[ReadingBatch]) -> ReadingBatch | None:
+    """One batch of several, in the order in which they were made; a tag may stand in it twice."""
+    if len(batches) < 2:
+        return batches[0] if batches else None
+    tags = [
+        np.arange(b.tags.start, b.tags.stop) if isinstance(b.tags, slice) else b.tags
+        for b in batches
+    ]
+    return ReadingBatch(
+        np.concatenate(tags),
+        np.concatenate([b.values for b in batches]),
+        np.concatenate([_column(b.quality, b, np.uint8) for b in batches]),
+        np.concatenate([_column(b.source_time, b, np.int64) for b in batches]),
+    )
+
+
+def _column(value: Any, batch: ReadingBatch, kind: type[np.generic]) -> Any:  # noqa: ANN401 (a column or one number for all)
+    return np.full(len(batch.values), value, kind) if isinstance(value, int) else value

@@ -1,0 +1,147 @@
+"""The field side: every turn of the engine happens here, and only here.
+
+A driver hands over readings in the callback in which the bytes arrived; ``Field.turn`` runs the
+engine, leaves the frame for the office and starts the writes before that callback returns. Scoring
+is asked for afterwards, when the writes are on the wire.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from edgetwin.core.engine import Engine
+from edgetwin.core.frame import Confirmed, Frame, Input, Lesson, Link, Reflect, Tick
+from edgetwin.core.reading import Instant, ReadingBatch, WriteOutcome, WriteRequest, WriteResult
+from edgetwin.devices.driver import Driver
+from edgetwin.runtime.frames import FrameQueue
+
+_REMEMBERED = 2000
+_NOT_READ = float("nan")
+
+
+class Latency:
+    """How long the last turns that wrote took, from the readings' arrival to the write's start."""
+
+    def __init__(self) -> None:
+        # The newest wins: these are figures for a person to look at.
+        self._ns: deque[int] = deque(maxlen=_REMEMBERED)
+
+    def add(self, ns: int) -> None:
+        """Remember one turn."""
+        self._ns.append(ns)
+
+    def quantiles_us(self) -> dict[str, float]:
+        """p50 and p99 in microseconds; empty before the first write."""
+        if not self._ns:
+            return {}
+        ordered = sorted(self._ns)
+        last = len(ordered) - 1
+        return {f"p{q}": round(ordered[last * q // 100] / 1000, 1) for q in (50, 99)}
+
+
+class Field:
+    """Owns the engine. Also the sink of every driver."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        queues: Sequence[FrameQueue],
+        now: Callable[[], Instant],
+    ) -> None:
+        """Each frame goes to every queue; a lesson to ``on_lesson``, which must not wait."""
+        self.on_lesson: Callable[[Lesson], None] = lambda _: None
+        self.engine = engine
+        self.latency = Latency()
+        self.readings_taken = 0
+        self.good_taken = 0
+        self.writes_started = 0
+        self._queues = queues
+        self._now = now
+        self._drivers: dict[int, Driver] = {}
+        self._open_writes: set[int] = set()
+        self._settled = asyncio.Event()
+        self._next_reflect = engine.next_reflect
+        self._loop = asyncio.get_running_loop()
+
+    # ------------------------------------------------------------ the sink
+
+    def readings(self, batch: ReadingBatch) -> None:
+        """Take readings that have just arrived: react."""
+        n = len(batch.values)
+        self.readings_taken += n
+        quality = batch.quality
+        if isinstance(quality, int):
+            self.good_taken += n if quality == 0 else 0
+        else:
+            self.good_taken += n - int((quality != 0).sum())
+        self.turn(batch)
+
+    def confirmed(self, tags: range) -> None:
+        """Take the device's word that these tags have not changed."""
+        self.turn(Confirmed(tags))
+
+    def written(self, result: WriteResult) -> None:
+        """Take the end of a write."""
+        self._open_writes.discard(result.number)
+        self.turn(result)
+        if not self._open_writes:
+            self._settled.set()
+
+    async def settled(self, deadline_s: float) -> None:
+        """Wait until every write has ended, or the deadline is over."""
+        if self._open_writes:
+            self._settled.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), deadline_s)
+
+    # ------------------------------------------------------------ devices
+
+    def device_up(self, device: int, driver: Driver) -> None:
+        """A device answers: writes for it go to this driver."""
+        self._drivers[device] = driver
+        self.turn(Link(device, up=True))
+
+    def device_down(self, device: int, reason: str) -> None:
+        """A device is lost, and why."""
+        self._drivers.pop(device, None)
+        self.turn(Link(device, up=False, reason=reason))
+
+    # ------------------------------------------------------------ turns
+
+    def tick(self) -> None:
+        """Time has passed."""
+        self.turn(Tick())
+
+    def turn(self, cause: Input) -> Frame:
+        """One turn of the engine, and what must follow from it at once."""
+        now = self._now()
+        frame = self.engine.turn(cause, now)
+        for queue in self._queues:
+            queue.put(frame)
+        if frame.writes:
+            for request in frame.writes:
+                self._write(request)
+            self.latency.add(self._now().mono - now.mono)
+        for lesson in frame.lessons:
+            self.on_lesson(lesson)
+        if now.mono >= self._next_reflect:
+            self._next_reflect = now.mono + (1 << 62)  # one at a time: set anew by _reflect
+            self._loop.call_soon(self._reflect)
+        return frame
+
+    def _reflect(self) -> None:
+        self.turn(Reflect())
+        self._next_reflect = self.engine.next_reflect
+
+    def _write(self, request: WriteRequest) -> None:
+        device = self.engine.plan.tags[request.tag].device
+        driver = self._drivers.get(device)
+        self.writes_started += 1
+        self._open_writes.add(request.number)
+        if driver is None:
+            lost = WriteOutcome.NO_COMMUNICATION
+            result = WriteResult(request.number, request.tag, lost, _NOT_READ, "the device is lost")
+            self._loop.call_soon(self.written, result)
+        else:
+            driver.start_write(request)

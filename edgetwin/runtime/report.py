@@ -1,0 +1,123 @@
+"""What a running daemon says about itself: one plain dictionary, for ``status`` and ``--json``."""
+
+import resource
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgetwin.core.engine import Engine
+from edgetwin.core.plan import GatewayPlan
+from edgetwin.core.quality import Quality
+from edgetwin.core.reading import Instant
+from edgetwin.core.tags import TagKind
+from edgetwin.runtime.clock import cpu_seconds, utc
+from edgetwin.runtime.field import Field
+from edgetwin.runtime.supervise import Supervisor
+
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts a report looks at."""
+
+    plan: GatewayPlan
+    field: Field
+    supervisors: Sequence[Supervisor]
+    started: Instant
+
+
+def report(parts: Parts, now: Instant, office: Mapping[str, Any], recording: str) -> dict[str, Any]:
+    """Everything ``edgetwin status`` shows. Durations in seconds, latencies in microseconds."""
+    engine = parts.field.engine
+    return {
+        "gateway": parts.plan.name,
+        "state": str(parts.plan.state),
+        "now": utc(now.wall),
+        "uptime_s": round((now.mono - parts.started.mono) / _SECOND, 1),
+        "control": parts.plan.control,
+        "devices": [_device(s, engine) for s in parts.supervisors],
+        "tags": _tags(engine, now),
+        "detectors": [
+            {"name": d.plan.name, "state": d.words, **_value(engine, d.plan.score_tag, "score")}
+            for d in engine.detectors
+        ],
+        "loops": [_loop(engine, i) for i in range(len(engine.loops))],
+        "writes": parts.field.writes_started,
+        "readings": {"taken": parts.field.readings_taken, "good": parts.field.good_taken},
+        "sense_to_write_us": parts.field.latency.quantiles_us(),
+        "office": dict(office),
+        "recording": recording,
+        "rss_mb": _rss_mb(),
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "cpu_s": round(cpu_seconds(), 3),
+    }
+
+
+def _device(supervisor: Supervisor, engine: Engine) -> dict[str, Any]:
+    health, plan = supervisor.health, supervisor.plan
+    good = total = 0
+    for group in plan.groups:
+        quality = engine.twin.quality[group.tags.start : group.tags.stop]
+        total += len(quality)
+        good += int((quality < Quality.UNCERTAIN).sum())
+    return {
+        "name": plan.name,
+        "driver": plan.driver,
+        "up": health.up,
+        "reason": health.reason,
+        "tags": total,
+        "good": good,
+        "connects": health.connects,
+        "losses": health.losses,
+        "overruns": health.overruns + sum(job.missed for job in health.jobs),
+    }
+
+
+def _tags(engine: Engine, now: Instant) -> dict[str, int]:
+    quality = engine.twin.quality
+    stale = (quality == Quality.STALE) | (quality == Quality.FROZEN)
+    return {
+        "total": len(quality),
+        "measured": sum(t.kind is TagKind.MEASURED for t in engine.plan.tags),
+        "good": int((quality < Quality.UNCERTAIN).sum()),
+        "uncertain": int(((quality >= Quality.UNCERTAIN) & (quality < Quality.BAD)).sum()),
+        "stale": int(stale.sum()),
+        "bad": int(((quality >= Quality.BAD) & ~stale).sum()),
+        "oldest_age_ms": _oldest_ms(engine, now),
+    }
+
+
+def _oldest_ms(engine: Engine, now: Instant) -> int:
+    """Age of the oldest value that still counts as good."""
+    twin = engine.twin
+    measured = np.array([t.kind is TagKind.MEASURED for t in engine.plan.tags], bool)
+    live = measured & (twin.quality < Quality.BAD)
+    return int((now.mono - twin.confirmed[live].min()) // 1_000_000) if live.any() else 0
+
+
+def _loop(engine: Engine, index: int) -> dict[str, Any]:
+    loop = engine.loops[index]
+    return {
+        "name": loop.plan.name,
+        "state": loop.state_words,
+        "mode": str(loop.mode),
+        "faulted": loop.faulted,
+        **_value(engine, loop.plan.pv, "pv"),
+        **_value(engine, loop.plan.sp_tag, "sp"),
+        **_value(engine, loop.plan.out_tag, "out"),
+        **_value(engine, loop.plan.mv, "mv"),
+    }
+
+
+def _value(engine: Engine, tag: int, name: str) -> dict[str, Any]:
+    value = float(engine.twin.value[tag])
+    return {name: round(value, 6) if value == value else None}  # noqa: PLR0124 (NaN is not itself)
+
+
+def _rss_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return round(pages * resource.getpagesize() / (1 << 20), 1)

@@ -1,0 +1,121 @@
+"""Keeps one device alive for years: connect, scan on the grid, notice the loss, try again.
+
+    connect ──▶ up: scans on their grid ──▶ lost ──▶ down, wait ──┐
+       ▲                                                          │
+       └──────────────────────────────────────────────────────────┘
+
+The first loss is told once; repeats of the same reason are counted. The wait doubles from half a
+second to the device's ``retry``.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgetwin.core.errors import DeviceLost
+from edgetwin.core.plan import SECOND, DevicePlan
+from edgetwin.devices.driver import Driver
+from edgetwin.runtime.field import Field
+from edgetwin.runtime.scheduler import Job, Scheduler
+
+log = logging.getLogger("edgetwin.device")
+
+_FIRST_WAIT = SECOND // 2
+
+
+@dataclass(slots=True)
+class Health:
+    """What is known of one device's line, for status."""
+
+    up: bool = False
+    reason: str = "not connected yet"
+    connects: int = 0
+    losses: int = 0
+    overruns: int = 0
+    jobs: list[Job] = field(default_factory=list)
+
+
+class Supervisor:
+    """Runs one device. ``run`` never ends by itself."""
+
+    def __init__(
+        self,
+        plan: DevicePlan,
+        make: Callable[[], Driver],
+        parts: tuple[Field, Scheduler],
+        offset: int,
+    ) -> None:
+        """``offset`` ns shifts this device's grid, so that equal devices do not all ask at once."""
+        self.plan = plan
+        self.health = Health()
+        self._make = make
+        self._field, self._scheduler = parts
+        self._offset = offset
+
+    async def run(self) -> None:
+        """Connect, scan, and start again, until cancelled."""
+        driver = self._make()
+        wait = _FIRST_WAIT
+        while True:
+            since = self.health.connects
+            try:
+                await driver.connect()
+                self._up(driver)
+                await driver.lost()
+            except DeviceLost as error:
+                self._down(str(error))
+            except Exception as error:  # a driver's bug must not end the others; it is told in full
+                log.exception("%s: the driver failed", self.plan.name)
+                self._down(f"{self.plan.name}: the driver failed ({error!r}); see the log")
+            finally:
+                self._stop_scans()
+                await driver.close()
+            wait = _FIRST_WAIT if self.health.connects > since else min(2 * wait, self.plan.retry)
+            await asyncio.sleep(wait / SECOND)
+
+    def _up(self, driver: Driver) -> None:
+        self.health.up, self.health.reason = True, ""
+        self.health.connects += 1
+        log.info("%s: connected", self.plan.name)
+        self._field.device_up(self.plan.index, driver)
+        for group in self.plan.groups:
+            scan = self._scan(driver, group.number)
+            scan()  # the first values are wanted now, the grid is for the rest
+            offset = self._offset % group.period or group.period
+            self.health.jobs.append(self._scheduler.every(group.period, scan, offset))
+
+    def _scan(self, driver: Driver, group: int) -> Callable[[], None]:
+        def scan() -> None:
+            if not driver.start_scan(group):
+                self.health.overruns += 1
+
+        return scan
+
+    def _down(self, reason: str) -> None:
+        news = self.health.up or reason != self.health.reason
+        self.health.losses += 1
+        self.health.up, self.health.reason = False, reason
+        if news:
+            log.warning("%s", reason)
+            self._field.device_down(self.plan.index, reason)
+
+    def _stop_scans(self) -> None:
+        for job in self.health.jobs:
+            self._scheduler.cancel(job)
+        self.health.jobs.clear()
+
+
+async def keep(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a job of the office side for good: its failure is told, and never reaches the field."""
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            await run()
+        except Exception:  # the office may fail in ways nobody foresaw; the plant goes on
+            log.exception("%s failed; it starts again in %.1f s", name, wait / SECOND)
+        else:
+            return
+        await asyncio.sleep(wait / SECOND)
+        wait = min(2 * wait, 30 * SECOND)

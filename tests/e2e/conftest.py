@@ -1,0 +1,176 @@
+"""Whole processes: the daemon, the field devices it reads, and an independent subscriber."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edgetwin.status.control import ask
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE_S = 30
+
+
+class Gateway:
+    """``edgetwin run`` in a process of its own. ``log`` holds every line it said."""
+
+    def __init__(self, process, state):
+        self.process = process
+        self.state = state
+        self.log = []
+        self._news = asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self):
+        while line := await self.process.stderr.readline():
+            self.log.append(line.decode().rstrip())
+            self._news.set()
+        self._news.set()
+
+    async def says(self, words, deadline_s=DEADLINE_S):
+        """Wait for a log line with these words."""
+        async with asyncio.timeout(deadline_s):
+            while not any(words in line for line in self.log):
+                assert not self._reading.done(), f"ended without {words!r}: {self.log}"
+                self._news.clear()
+                await self._news.wait()
+        return next(line for line in self.log if words in line)
+
+    async def status(self):
+        return await asyncio.to_thread(ask, self.state, {"do": "status"})
+
+    async def until(self, fact, deadline_s=DEADLINE_S):
+        """Ask for status, at most ten times a second, until a fact about it holds."""
+        status = None
+        async with asyncio.timeout(deadline_s):
+            while True:
+                status = await self.status()
+                if fact(status):
+                    return status
+                await asyncio.sleep(0.1)
+
+    async def end(self, number=signal.SIGTERM, deadline_s=10):
+        """End it; gives its exit code."""
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        code = await asyncio.wait_for(self.process.wait(), deadline_s)
+        await self._reading
+        return code
+
+
+@pytest.fixture
+def run_gateway(tmp_path):
+    """Start daemons: ``async with run_gateway(config_text) as gateway``."""
+
+    @asynccontextmanager
+    async def run(text, *arguments, state="state"):
+        path = tmp_path / "edgetwin.yaml"
+        path.write_text(f"state: {tmp_path / state}\n{text}")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "edgetwin", "run", str(path), *arguments),
+            stderr=asyncio.subprocess.PIPE,
+            cwd=tmp_path,
+        )
+        gateway = Gateway(process, tmp_path / state)
+        try:
+            yield gateway
+        finally:
+            if process.returncode is None:
+                await gateway.end(signal.SIGKILL)
+
+    return run
+
+
+class Subscriber:
+    """Independent of edgetwin: what a cloud application would receive, message by message."""
+
+    def __init__(self, port):
+        self.messages = []
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._subscribed = asyncio.Event()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="e2e", clean_session=True)
+        self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        self._client.on_subscribe = lambda *_: self._loop.call_soon_threadsafe(self._subscribed.set)
+        self._client.on_message = self._take
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    def _take(self, _client, _data, message):
+        self._loop.call_soon_threadsafe(self._keep, message.topic, message.payload)
+
+    def _keep(self, topic, payload):
+        self.messages.append((topic, json.loads(payload)))
+        self._news.set()
+
+    async def ready(self):
+        await asyncio.wait_for(self._subscribed.wait(), 10)
+
+    def of(self, kind):
+        """Payloads whose topic ends so."""
+        return [payload for topic, payload in self.messages if topic.endswith(f"/{kind}")]
+
+    async def gets(self, kind, fact=lambda _: True, deadline_s=DEADLINE_S):
+        """Wait for a message of a kind for which a fact holds."""
+        async with asyncio.timeout(deadline_s):
+            while not (found := [m for m in self.of(kind) if fact(m)]):
+                self._news.clear()
+                await self._news.wait()
+        return found[0]
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+async def subscriber(mosquitto):
+    subscriber = Subscriber(mosquitto.port)
+    await subscriber.ready()
+    yield subscriber
+    subscriber.close()
+
+
+@asynccontextmanager
+async def field(kind, *arguments):
+    """The demo's field devices as processes; gives (stdin, modbus port, opcua port)."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "edgetwin.demo.serve", kind, *arguments, "--modbus-port", "0", "--opcua-port", "0"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)
+        ports = [int(word) for word in line.decode().split()[1:]]
+        yield process, *ports
+    finally:
+        process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), 10)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+@pytest.fixture
+def field_devices():
+    """``async with field_devices("plant") as (process, modbus_port, opcua_port)``."""
+    return field
+
+
+@pytest.fixture
+def shared():
+    """The development data beside the checkout; a user's machine has none."""
+    folder = Path(os.environ.get("EDGETWIN_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip("the development data (EDGETWIN_SHARED, or ../shared) is not on this machine")
+    return folder
