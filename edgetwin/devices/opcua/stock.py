@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class StockLane:
             def values(results: list[ua.DataValue]) -> None:
                 take(columns_of(results, len(nodes)))
 
-            self._start(self._client.read(asked), values, fail)
+            self._start(partial(self._client.read, asked), values, fail)
 
         return read
 
@@ -51,14 +52,15 @@ class StockLane:
             StatusCode=None,
         )
         item = ua.WriteValue(setpoint.node, AttributeIds.Value, None, value)
-        call = self._client.write(ua.WriteParameters([item]))
+        call = partial(self._client.write, ua.WriteParameters([item]))
         self._start(call, lambda codes: take(codes[0].value), fail)
 
     def publish(
         self, acks: Sequence[Ack], take: Callable[[Notification], None], fail: Fail
     ) -> None:
         """Let the server send the next notification."""
-        call = self._client.publish([ua.SubscriptionAcknowledgement(*ack) for ack in acks])
+        given = [ua.SubscriptionAcknowledgement(*ack) for ack in acks]
+        call = partial(self._client.publish, given)
         self._start(call, lambda reply: take(notification_of(reply)), fail, waits=True)
 
     def close(self) -> None:
@@ -68,7 +70,7 @@ class StockLane:
 
     def _start(
         self,
-        call: Coroutine[Any, Any, Any],
+        call: Callable[[], Coroutine[Any, Any, Any]],
         take: Callable[[Any], None],
         fail: Fail,
         *,
@@ -80,7 +82,7 @@ class StockLane:
 
     async def _run(
         self,
-        call: Coroutine[Any, Any, Any],
+        call: Callable[[], Coroutine[Any, Any, Any]],
         take: Callable[[Any], None],
         fail: Fail,
         *,
@@ -88,7 +90,7 @@ class StockLane:
     ) -> None:
         try:
             async with asyncio.timeout(None if waits else self._timeout_s):
-                reply = await call
+                reply = await call()
             self.heard = self._now().mono
             take(reply)
         except UaStatusCodeError as error:

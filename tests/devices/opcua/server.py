@@ -104,6 +104,11 @@ async def churn(server: Server, space: int, options: argparse.Namespace) -> None
             await server.write_attribute_value(ua.NodeId(f"Many.{number}", space), value)
 
 
+def say(word: str) -> None:
+    sys.stdout.write(word + "\n")
+    sys.stdout.flush()
+
+
 async def obey(server: Server, space: int) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
@@ -112,7 +117,7 @@ async def obey(server: Server, space: int) -> None:
         command, name = line.decode().split()
         if command == "delete":
             await server.delete_nodes([server.get_node(ua.NodeId(name, space))])
-        print("done", flush=True)
+        say("done")
 
 
 def options_of(arguments: list[str]) -> argparse.Namespace:
@@ -140,7 +145,7 @@ async def main() -> None:
         server.set_identity_tokens([ua.UserNameIdentityToken])
     space = await fill(server, options)
     async with server:
-        print("ready", flush=True)
+        say("ready")
         changing = asyncio.create_task(churn(server, space, options))
         await obey(server, space)
         changing.cancel()
