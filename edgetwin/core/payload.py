@@ -47,13 +47,14 @@ class Birth:
 class Gap:
     """Records that will never come.
 
-    ``first``/``final`` are None for records that never got a sequence number.
+    ``stream`` is ``*`` when all streams may be hit, ``frames`` when not even a record was made.
+    ``first``/``final`` are None for what never got a sequence number, ``count`` where nobody knows.
     """
 
     stream: str
     first: int | None
     final: int | None
-    count: int
+    count: int | None
     reason: str
 
 

@@ -1,0 +1,119 @@
+"""What the office keeps on disk: outbox and journal in one file, written in one transaction.
+
+commit ─▶ database thread: cursors, records, journal ─▶ one fsync
+damaged ─▶ the file is set aside, a fresh one started, and its first record tells the gap
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from edgetwin.core import payload
+from edgetwin.core.payload import Gap
+from edgetwin.core.reading import Instant
+from edgetwin.storage.database import Damaged, Database, Transaction
+from edgetwin.storage.journal import Entry, Journal, Written
+from edgetwin.storage.outbox import Draft, Outbox, Record
+
+_LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Store:
+    """One file, ``outbox.db``. ``now`` is asked for stamps only."""
+
+    def __init__(self, path: Path, outbox: Outbox, now: Callable[[], Instant]) -> None:
+        self.path = path
+        self.outbox = outbox
+        self._journal = Journal()
+        self._now = now
+        self._database = Database(path)
+        self._lost: list[Gap] = []
+
+    async def open(self) -> None:
+        """Open the file; one that is damaged is set aside and a fresh one started.
+
+        Raises:
+            StorageError: the disk refuses. It may be tried again.
+        """
+        try:
+            await self._open()
+        except Damaged as why:
+            await self._replace(why)
+
+    async def commit(
+        self, drafts: Sequence[Draft], entries: Sequence[Entry], acked: Mapping[str, int]
+    ) -> None:
+        """Make all this durable, or nothing of it.
+
+        Raises:
+            StorageError: the disk refuses. It may be tried again.
+        """
+        stamp = self._now().wall
+
+        def work(tx: Transaction) -> None:
+            told = [self._tell(gap, stamp) for gap in self._lost]
+            self.outbox.write(tx, [*told, *drafts], acked, stamp)
+            self._journal.write(tx, self.outbox.boot, entries)
+
+        await self._run(work)
+        self._lost.clear()
+
+    async def read(self, upstream: str, after: int, limit: int) -> list[Record]:
+        """The next records of an upstream behind a position, oldest first.
+
+        Raises:
+            StorageError: the disk refuses. It may be tried again.
+        """
+        return await self._run(lambda tx: self.outbox.read(tx, upstream, after, limit))
+
+    async def journal(self, limit: int) -> list[Written]:
+        """The newest entries of the journal, newest first.
+
+        Raises:
+            StorageError: the disk refuses. It may be tried again.
+        """
+        return await self._run(lambda tx: self._journal.last(tx, limit))
+
+    async def close(self) -> None:
+        """Close the file. The store can be opened again."""
+        await self._database.close()
+
+    def end(self) -> None:
+        """Let go of the thread; after this the object is of no more use."""
+        self._database.end()
+
+    # ------------------------------------------------------------
+
+    async def _open(self) -> None:
+        await self._database.open()
+
+        def work(tx: Transaction) -> tuple[str, ...]:
+            self._journal.open(tx)
+            return self.outbox.open(tx)
+
+        for name in await self._database.run(work):
+            _LOG.warning(
+                "%s: upstream %s is no longer configured; what waited for it is deleted",
+                self.path,
+                name,
+            )
+
+    async def _run(self, work: Callable[[Transaction], T]) -> T:
+        try:
+            return await self._database.run(work)
+        except Damaged as why:
+            await self._replace(why)
+            return await self._database.run(work)
+
+    async def _replace(self, why: Damaged) -> None:
+        aside = await self._database.set_aside(str(self._now().wall // 1_000_000_000))
+        _LOG.error("%s It is kept as %s", why, aside.name)
+        reason = f"the outbox was damaged; it is kept as {aside.name} and a new one was started"
+        self._lost.append(Gap("*", None, None, None, reason))
+        await self._open()
+
+    def _tell(self, gap: Gap, wall: int) -> Draft:
+        return Draft("gap", "gap", self.outbox.upstreams, payload.gap(gap, wall), wall)

@@ -1,0 +1,317 @@
+"""The door to paho-mqtt: one line to one broker, on the asyncio loop, without a thread of paho's.
+
+    connect ─▶ (thread: DNS, TCP, TLS, all blocking in paho) ─▶ socket on the loop ─▶ CONNACK
+    publish ─▶ on_ack(token) for each PUBACK, in any order
+    lost()  ─▶ raises LinkLost once, whatever the cause
+
+paho is given only what is in flight, and a new client for every connection: what was not
+acknowledged is sent again from the outbox, never from paho's memory. MQTT 5 is spoken where the
+broker knows it, else 3.1.1.
+
+A line that swallows everything is noticed in one keepalive: by the oldest message without PUBACK,
+by the missing answer to a ping, or by TCP_USER_TIMEOUT. An exception out of paho's parser ends the
+line, never the process.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edgetwin.core.plan import MqttSettings
+from edgetwin.upstream.mqtt_dial import in_thread, password, tls_context
+from edgetwin.upstream.mqtt_refusal import (
+    LinkLost,
+    WrongVersion,
+    connack,
+    place,
+    puback,
+    unreachable,
+)
+
+_CONNECT_S = 10.0
+_SOCKET_S = 5.0
+_TICK_S = 1.0
+_LARGEST_INBOUND = 64 << 10
+_NO_LIMIT = 268_435_455  # the largest packet MQTT can frame at all
+
+_V5, _V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message, QoS 1."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+class MqttLink:
+    """A line to a broker. Made once, connected as often as it takes.
+
+    ``on_ack``   is given the token of each message that the broker has acknowledged
+    ``window``   how many messages may be in flight on this connection
+    ``largest``  how many bytes the broker takes in one packet
+    """
+
+    def __init__(self, settings: MqttSettings, on_ack: Callable[[int], None]) -> None:
+        self.settings = settings
+        self.window = settings.in_flight
+        self.largest = _NO_LIMIT
+        self._on_ack = on_ack
+        self._versions: tuple[MQTTProtocolVersion, ...] = (_V5, _V311)
+        self._client: Client | None = None
+        self._socket: socket.socket | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._connected = False
+        self._why: LinkLost | None = None
+        self._changed = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._unacked: dict[int, tuple[float, str]] = {}
+
+    # ------------------------------------------------------------ for the office
+
+    async def connect(self, will: Message) -> None:
+        """Reach the broker. ``will`` is what it publishes for us when the line breaks.
+
+        Raises:
+            LinkLost: it cannot be reached.
+            Refused: it, or one of our own files, says no.
+        """
+        for version in self._versions:
+            try:
+                await self._connect(version, will)
+            except WrongVersion:
+                continue
+            self._versions = (version, *(v for v in (_V5, _V311) if v is not version))
+            return
+        self._versions = (_V5, _V311)
+        raise LinkLost(
+            f"{place(self.settings)} hangs up on MQTT 5 and on 3.1.1. "
+            "Is this an MQTT port, with or without TLS? Does it ask for a client certificate?"
+        )
+
+    def publish(self, message: Message) -> int:
+        """Send a message; its token, for ``on_ack``.
+
+        Raises:
+            LinkLost: the line is down.
+        """
+        if self._client is None or self._why is not None:
+            raise self._why or LinkLost(f"{place(self.settings)}: not connected")
+        info = self._client.publish(message.topic, message.payload, 1, message.retain)
+        if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise self._fail(LinkLost(f"{place(self.settings)}: {info.rc.name}"))
+        now = asyncio.get_running_loop().time()
+        self._unacked[info.mid] = (now, message.topic)
+        self._watch_writes()
+        self._settled.clear()
+        return info.mid
+
+    async def settled(self) -> None:
+        """Wait until everything published is acknowledged.
+
+        Never ends when the line is lost: set a deadline.
+        """
+        await self._settled.wait()
+
+    async def lost(self) -> None:
+        """Wait for as long as the broker answers.
+
+        Raises:
+            LinkLost: the line is down; the message says why.
+        """
+        while self._why is None:
+            self._changed.clear()
+            await self._changed.wait()
+        raise self._why
+
+    def close(self) -> None:
+        """Say good-bye where possible, and let go of the socket. Never raises."""
+        if self._client is not None and self._connected and self._why is None:
+            self._step(self._client.disconnect)
+            self._step(self._client.loop_write)
+        self._detach()
+
+    # ------------------------------------------------------------ connecting
+
+    async def _connect(self, version: MQTTProtocolVersion, will: Message) -> None:
+        self._detach()
+        self._reset()
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                client = await in_thread(lambda: self._dial(version, will), "mqtt-connect")
+                self._attach(client)
+                while not self._connected and self._why is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except (OSError, ssl.SSLError) as error:
+            self._detach()
+            raise unreachable(error, self.settings) from error
+        except BaseException:
+            self._detach()
+            raise
+        if self._why is not None:
+            self._detach()
+            raise self._why
+
+    def _dial(self, version: MQTTProtocolVersion, will: Message) -> Client:
+        """In a thread: a new client, connected as far as TCP, TLS and CONNECT."""
+        settings = self.settings
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=settings.client_id,
+            protocol=version,
+            clean_session=None if version is _V5 else True,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = _SOCKET_S
+        client.max_inflight_messages_set(0)  # the office keeps the window; paho shall queue nothing
+        client.will_set(will.topic, will.payload, 1, will.retain)
+        if settings.user:
+            client.username_pw_set(settings.user, password(settings))
+        if settings.tls:
+            client.tls_set_context(tls_context(settings))
+        where = (settings.host, settings.port, settings.keepalive_s)
+        if version is _V5:
+            limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own
+            limits.MaximumPacketSize = _LARGEST_INBOUND
+            client.connect(*where, clean_start=True, properties=limits)
+        else:
+            client.connect(*where)
+        return client
+
+    def _attach(self, client: Client) -> None:
+        loop = asyncio.get_running_loop()
+        self._client = client
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_socket_close = lambda *_: self._unwatch()
+        line = client.socket()
+        if not isinstance(line, socket.socket):
+            raise ConnectionResetError("the broker hung up")
+        self._socket = line
+        line.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.settings.keepalive_s * 1000
+        )
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        loop.add_reader(line, self._readable)
+        self._timer = loop.call_later(_TICK_S, self._tick)
+        self._readable()  # TLS may already hold decrypted bytes that no selector will ever announce
+
+    def _detach(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._socket is not None:
+            self._unwatch()
+            self._socket.close()
+        self._client = self._socket = self._timer = None
+
+    def _unwatch(self) -> None:
+        if self._socket is not None and self._socket.fileno() >= 0:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._socket)
+            loop.remove_writer(self._socket)
+
+    # ------------------------------------------------------------ on the loop
+
+    def _readable(self) -> None:
+        if self._client is not None:
+            self._step(self._client.loop_read)
+        while self._why is None and isinstance(self._socket, ssl.SSLSocket):
+            if self._client is None or self._socket.fileno() < 0 or not self._socket.pending():
+                break
+            self._step(self._client.loop_read)
+
+    def _writable(self) -> None:
+        if self._client is not None:
+            self._step(self._client.loop_write)
+
+    def _tick(self) -> None:
+        if self._client is None or self._why is not None:
+            return
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_TICK_S, self._tick)
+        oldest = next(iter(self._unacked.values()), None)
+        if oldest is not None and loop.time() - oldest[0] > self.settings.keepalive_s:
+            self._fail(
+                LinkLost(
+                    f"{place(self.settings)} has acknowledged nothing for "
+                    f"{self.settings.keepalive_s} s: the line swallows what is sent"
+                )
+            )
+            return
+        self._step(self._client.loop_misc)
+
+    def _step(self, work: Callable[[], MQTTErrorCode]) -> None:
+        try:
+            code = work()
+        except Exception as error:  # noqa: BLE001 paho parses what a stranger sent: any of its errors ends the line
+            self._fail(LinkLost(f"{place(self.settings)} sent what MQTT does not know ({error!r})"))
+            return
+        if code is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._fail(LinkLost(f"{place(self.settings)}: the line broke ({code.name})"))
+        self._watch_writes()
+
+    def _watch_writes(self) -> None:
+        """paho writes at once what the socket takes; the rest goes when the socket is ready."""
+        if self._client is None or self._socket is None or self._socket.fileno() < 0:
+            return
+        loop = asyncio.get_running_loop()
+        if self._client.want_write():
+            loop.add_writer(self._socket, self._writable)
+        else:
+            loop.remove_writer(self._socket)
+
+    def _fail(self, why: LinkLost) -> LinkLost:
+        """End the line; the first cause is the one told."""
+        if self._why is None:
+            self._why = why
+            self._changed.set()
+        return self._why
+
+    # ------------------------------------------------------------ paho's callbacks
+
+    def _on_connect(
+        self, _c: Client, _u: object, _f: ConnectFlags, code: ReasonCode, given: Properties | None
+    ) -> None:
+        if code.is_failure:
+            self._fail(connack(code.value, code.getName(), self.settings))
+            return
+        self.window = min(self.settings.in_flight, getattr(given, "ReceiveMaximum", 65_535))
+        self.largest = getattr(given, "MaximumPacketSize", _NO_LIMIT)
+        self._connected = True
+        self._changed.set()
+
+    def _on_disconnect(
+        self, _c: Client, _u: object, flags: DisconnectFlags, code: ReasonCode, _p: object
+    ) -> None:
+        where = place(self.settings)
+        if flags.is_disconnect_packet_from_server:
+            self._fail(LinkLost(f"{where} ended the connection: {code.getName()}"))
+        elif self._connected:
+            self._fail(LinkLost(f"{where}: the line broke ({code.getName()})"))
+        else:
+            self._fail(WrongVersion(f"{where} hung up before it answered"))
+
+    def _on_publish(self, _c: Client, _u: object, token: int, code: ReasonCode, _p: object) -> None:
+        _, topic = self._unacked.pop(token, (0.0, ""))
+        if code.is_failure:
+            self._fail(puback(code.value, code.getName(), topic, self.settings))
+            return
+        if not self._unacked:
+            self._settled.set()
+        self._on_ack(token)
