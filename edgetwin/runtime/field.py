@@ -6,16 +6,32 @@ is asked for afterwards, when the writes are on the wire.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from edgetwin.core.engine import Engine
+from edgetwin.core.event import EventKind
 from edgetwin.core.frame import Confirmed, Frame, Input, Lesson, Link, Reflect, Tick
 from edgetwin.core.reading import Instant, ReadingBatch, WriteOutcome, WriteRequest, WriteResult
 from edgetwin.devices.driver import Driver
 from edgetwin.runtime.frames import FrameQueue
 
+log = logging.getLogger("edgetwin.field")
+
+_LEVELS = dict.fromkeys(
+    (
+        EventKind.DEVICE_LOST,
+        EventKind.TAG_BAD,
+        EventKind.LOOP_FAULT,
+        EventKind.WRITE_REFUSED,
+        EventKind.WRITE_FAILED,
+        EventKind.MODEL_UNAVAILABLE,
+        EventKind.ANOMALY,
+    ),
+    logging.WARNING,
+)
 _REMEMBERED = 2000
 _NOT_READ = float("nan")
 
@@ -123,6 +139,8 @@ class Field:
             for request in frame.writes:
                 self._write(request)
             self.latency.add(self._now().mono - now.mono)
+        for event in frame.events:
+            log.log(_LEVELS.get(event.kind, logging.INFO), "%s", event.text)
         for lesson in frame.lessons:
             self.on_lesson(lesson)
         if now.mono >= self._next_reflect:

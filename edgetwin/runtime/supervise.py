@@ -78,7 +78,6 @@ class Supervisor:
     def _up(self, driver: Driver) -> None:
         self.health.up, self.health.reason = True, ""
         self.health.connects += 1
-        log.info("%s: connected", self.plan.name)
         self._field.device_up(self.plan.index, driver)
         for group in self.plan.groups:
             scan = self._scan(driver, group.number)
@@ -98,7 +97,6 @@ class Supervisor:
         self.health.losses += 1
         self.health.up, self.health.reason = False, reason
         if news:
-            log.warning("%s", reason)
             self._field.device_down(self.plan.index, reason)
 
     def _stop_scans(self) -> None:

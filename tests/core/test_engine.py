@@ -35,7 +35,8 @@ assets:
     watch: {every: 100 ms, train: 60, tags: [p, q]}
 loops:
   pressure:
-    {law: pid, pv: pump/p, sp: 4 bar, mv: pump/n, gain: 100, integral: 5 s, every: 100 ms, mode: auto}
+    {law: pid, pv: pump/p, sp: 4 bar, mv: pump/n, gain: 100, integral: 5 s, every: 100 ms,
+     mode: auto}
 """
 
 

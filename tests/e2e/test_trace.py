@@ -56,8 +56,8 @@ async def test_a_closing_valve_reaches_the_cloud_with_the_right_sensor_first(
     async with field_devices("rows", *arguments, *columns) as (rows, modbus, opcua):
         text = CONFIG.format(modbus=modbus, opcua=opcua, broker=mosquitto.port)
         async with run_gateway(text) as gateway:
-            await gateway.says("a: connected")
-            await gateway.says("b: connected")
+            await gateway.says("a answers")
+            await gateway.says("b answers")
             rows.stdin.write(b"go\n")
             seconds = ROW_S * ROWS
             learned = await subscriber.gets("event", is_about("learned"), seconds)
