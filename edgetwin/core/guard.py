@@ -15,10 +15,11 @@ never corrects a wish: a loop asks ``reach`` beforehand where it may go. Checked
 8. budget      not more than ``budget`` writes in any second: flash and slow buses wear out
 9. unchanged   it differs from what stands by at least the deadband and the device's resolution
 
-*Standing* is what the device holds: the read-back of the last write, until a reading arrives that
-cannot have been on its way already when that write was answered. After a write whose end is unknown
-(no communication, never answered, not readable) only a newer reading counts. Unchanged and busy are
-everyday answers of a healthy loop: ``quiet``, not worth an event.
+*Standing* is what the device holds: the read-back of the last write, until a reading differs. One
+that shows what stood before that write may have been on its way when it was answered, and is
+believed only one period later. After a write whose end is unknown (no communication, never
+answered, not readable) only a newer reading counts. Unchanged and busy are everyday answers of a
+healthy loop: ``quiet``, not worth an event.
 """
 
 import math
@@ -84,6 +85,7 @@ class _Line:
 
     out: WriteRequest | None = None
     asked: int = -1
+    before: float = math.nan
     held: float = math.nan
     held_at: int = -1
     doubted_at: int = -1
@@ -120,8 +122,8 @@ class Guard:
             wish.reason,
             now.mono + self._life,
         )
-        line = self._line(wish.tag, now)
-        line.out, line.asked = request, now.mono
+        line, before = self._line(wish.tag, now), self.standing(wish.tag, twin, now)
+        line.out, line.asked, line.before = request, now.mono, before
         line.recent.append(now.mono)
         return request
 
@@ -147,10 +149,8 @@ class Guard:
         line = self._line(tag, now)
         if twin.confirmed.item(tag) <= line.doubted_at:
             return math.nan
-        on_its_way = line.held_at + self._tags[tag].period
-        if math.isfinite(line.held) and twin.arrived.item(tag) <= on_its_way:
-            return line.held
-        return twin.value.item(tag)
+        value = twin.value.item(tag)
+        return line.held if self._is_outdated(value, twin.arrived.item(tag), tag) else value
 
     def reach(self, tag: int, twin: Twin, now: Instant) -> Band | None:
         """Where a write may go now: limits and rate together. None: nowhere, or not known."""
@@ -207,6 +207,14 @@ class Guard:
         if value == standing or abs(value - standing) < _least_change(limits):
             return Refusal(Reason.UNCHANGED, f"{tag.name}: {value:g} stands already")
         return None
+
+    def _is_outdated(self, value: float, arrived: int, tag: int) -> bool:
+        """Whether a reading of the twin says less than the last read-back."""
+        line, limits = self._lines[tag], self._tags[tag].write
+        if math.isnan(line.held) or arrived > line.held_at + self._tags[tag].period:
+            return False
+        alike = (limits.tolerance if limits else 0.0) + ROUNDING * abs(value)
+        return arrived <= line.held_at or abs(value - line.before) <= alike
 
     def _room(self, tag: int, limits: WriteLimits, now: Instant) -> float:
         """How far a value may move by now."""

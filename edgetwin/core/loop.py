@@ -18,8 +18,8 @@ auto       The law's output goes through the guard. This needs the gateway's con
 Trouble    A pv, sp, mv or other input that is not good, or stale by now; a permissive that is not
            true or not known; a write without an answer. Looked for in every step and tick, so it is
            found as soon as the twin can know it: two scans, and at most one tick more.
-Fail-safe  ``hold``: no more writes. ``value``: towards the value, at the rate that the guard allows,
-           a step in every period, for as long as the mv is known.
+Fail-safe  ``hold``: no more writes. ``value``: towards the value at the rate that the guard allows,
+           a step in every period, while the trouble lasts and the mv is known.
 Return     After three good scans the law is started at the mv that stands then: no bump.
 Refusals   A write that the device refused or did not keep is tried once more, by the next step.
            After two in a row nothing is written, not even by the fail-safe, until a person sets the
@@ -131,9 +131,7 @@ class Loop:
         if self.mode is Mode.OFF:
             return EMPTY
         trouble = self._senses.trouble(twin, now)
-        if trouble:
-            return self._in_trouble(trouble, twin, now)
-        return self._fail_safe(twin, now) if self.fault else EMPTY
+        return self._in_trouble(trouble, twin, now) if trouble else EMPTY
 
     def request(self, mode: Mode, by: str, twin: Twin, now: Instant) -> LoopTurn:
         """A person wants another mode, or, after refused writes, the same one again."""

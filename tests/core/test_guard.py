@@ -219,8 +219,15 @@ def test_read_back_stands_although_an_older_reading_arrives_after_it():
     bench.write(1010.0, 50)
     bench.read(1000.0, 60)  # was on its way when the write was answered
     assert bench.guard.standing(0, bench.twin, at(60)) == 1010.0
-    bench.read(1005.0, 160)  # somebody else has written
-    assert bench.guard.standing(0, bench.twin, at(160)) == 1005.0
+    bench.read(1000.0, 151)  # was not: somebody has put it back
+    assert bench.guard.standing(0, bench.twin, at(151)) == 1000.0
+
+
+def test_reading_that_shows_a_foreign_write_is_believed_at_once():
+    bench = Bench()
+    bench.write(1010.0, 50)
+    bench.read(1005.0, 60)
+    assert bench.guard.standing(0, bench.twin, at(60)) == 1005.0
 
 
 @pytest.mark.parametrize(
@@ -322,8 +329,9 @@ def test_no_wish_passes_any_limits(limits, standing, wishes, wait_ms):
         bench.read(standing, ms)
         request = bench.ask(value, ms)
         if isinstance(request, WriteRequest):
-            room = limits.rate * (1.0 if asked is None else (ms - asked) / 1000)
-            room = min(room, max(limits.rate, 2 * limits.deadband))
+            room = max(limits.rate, 2 * limits.deadband) if limits.rate else 0.0
+            if asked is not None:
+                room = min(room, limits.rate * (ms - asked) / 1000)
             assert limits.low <= request.value <= limits.high
             assert abs(request.value - standing) <= room + 1e-8 * (abs(standing) + abs(value))
             standing, asked = request.value, ms
