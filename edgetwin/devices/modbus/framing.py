@@ -8,7 +8,13 @@ whole, and the connection given up, as soon as one of these is seen:
 - a header that is none: protocol not 0, or a length that no reply has;
 - behind a whole frame, bytes that cannot begin another (the frame itself is then not used);
 - a broken-off frame, and then a piece that begins as a reply of its own.
+
+With one request in flight this is complete: when something follows a broken-off reply, the request
+it belonged to has expired. With more, a device that breaks replies off *and* sends bytes that are no
+Modbus could still fill the one with the other: one reason more why ``in_flight`` is 1 by default.
 """
+
+from collections.abc import Container
 
 SHORTEST, LONGEST = 3, 254
 """What follows the length field: unit, function and at least one byte, at most 253 (§4.1)."""
@@ -28,8 +34,12 @@ class Framer:
         self._unit = unit
         self._rest = b""
 
-    def feed(self, data: bytes) -> tuple[bytes, ...]:
+    def feed(self, data: bytes, awaited: Container[int]) -> tuple[bytes, ...]:
         """The frames that are whole now, in order.
+
+        Args:
+            data: what has come in.
+            awaited: the transaction ids of open requests.
 
         Raises:
             NotModbus: this is no stream of Modbus TCP replies; nothing of ``data`` may be used.
@@ -39,7 +49,7 @@ class Framer:
                 length = data[4] << 8 | data[5]
                 if len(data) == HEADER + length and SHORTEST <= length <= LONGEST:
                     return (data,)  # one frame, whole: how nearly all come in
-        elif self._begins_anew(data):
+        elif self._begins_anew(data, awaited):
             raise NotModbus("a reply broke off and another began")
         return self._cut(self._rest + data)
 
@@ -61,10 +71,11 @@ class Framer:
         self._rest = stream[at:]
         return tuple(frames)
 
-    def _begins_anew(self, data: bytes) -> bool:
-        if len(data) < HEADER + SHORTEST or data[2:4] != b"\0\0" or data[6] != self._unit:
+    def _begins_anew(self, data: bytes, awaited: Container[int]) -> bool:
+        """Whether a piece that should continue a frame is the header of another."""
+        if len(data) < 2 or data[2:4].strip(b"\0"):
             return False
-        length = data[4] << 8 | data[5]
-        if data[7] & 0x80:
-            return length == SHORTEST and data[7] & 0x7F in FUNCTIONS
-        return data[7] in FUNCTIONS and length in (3 + data[8], 6)
+        if data[0] << 8 | data[1] in awaited:
+            return True
+        plausible = len(data) > HEADER + 1 and SHORTEST <= data[4] << 8 | data[5] <= LONGEST
+        return plausible and data[6] == self._unit and data[7] & 0x7F in FUNCTIONS

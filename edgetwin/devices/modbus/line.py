@@ -9,7 +9,8 @@
 At most ``in_flight`` requests are open. ``urgent`` goes first. One loop timer watches the oldest
 open request (all have the same patience, so the oldest is the first to expire). A reply that comes
 after its request expired finds no open transaction id and is dropped: it can never answer the next
-request. Three times silence in a row, or a stream not to be trusted, end the connection.
+request. Nor can one that a gateway still holds from the connection before: ids go on counting over
+connections. Three times silence in a row, or a stream not to be trusted, end the connection.
 """
 
 import asyncio
@@ -56,7 +57,7 @@ class Line(asyncio.Protocol):
         self._open: dict[int, Ask] = {}
         self._urgent: deque[Ask] = deque()  # bounded by the driver: MOST_WRITES
         self._waiting: deque[Ask] = deque()  # bounded: a block waits once, its group is out once
-        self._tid = 0
+        self._tid = counters.requests % 0xFFFF  # goes on where the last connection ended: see above
         self._silences = 0
         self._quiet_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -126,7 +127,7 @@ class Line(asyncio.Protocol):
         if self._transport is None:
             return
         try:
-            frames = self._framer.feed(data)
+            frames = self._framer.feed(data, self._open)
         except NotModbus as finding:
             self._counters.bad_replies += 1
             cause = words.not_modbus(str(finding))

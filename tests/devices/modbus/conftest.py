@@ -1,11 +1,14 @@
 """A device for the conformance suite: pymodbus's server on loopback, our driver beside it."""
 
 import asyncio
+import importlib.util
 import random
 import struct
+import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -191,7 +194,7 @@ def free_port() -> int:
 @pytest.fixture(
     params=[
         pytest.param({}, id="one-at-a-time"),
-        pytest.param({"pause": 1_000_000, "max_registers": 40, "max_gap": 0}, id="small-and-slow"),
+        pytest.param({"pause": 200_000, "max_registers": 40, "max_gap": 0}, id="small-and-slow"),
     ]
 )
 async def bench(
@@ -203,3 +206,17 @@ async def bench(
     yield bench
     await bench.driver.close()
     await bench.stop_server()
+
+
+@pytest.fixture(scope="session")
+def virtual() -> ModuleType:
+    """The module virtual.py beside this file, loaded by path: tests have no packages."""
+    spec = importlib.util.spec_from_file_location(
+        "edgetwin_virtual_modbus", Path(__file__).with_name("virtual.py")
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
