@@ -93,5 +93,7 @@ class Outputs:
     def batch(self, mode: float, now: Instant) -> ReadingBatch:
         """Setpoint, output and mode as readings of now."""
         values = np.array([self.sp, self.out, mode])
+        if not (math.isnan(self.sp) or math.isnan(self.out)):
+            return ReadingBatch(self._tags, values, 0, now.wall)
         quality = np.where(np.isnan(values), self._unknown, Quality.GOOD).astype(np.uint8)
         return ReadingBatch(self._tags, values, quality, now.wall)
