@@ -10,8 +10,8 @@ whole, and the connection given up, as soon as one of these is seen:
 - a broken-off frame, and then a piece that begins as a reply of its own.
 
 With one request in flight this is complete: when something follows a broken-off reply, the request
-it belonged to has expired. With more, a device that breaks replies off *and* sends bytes that are no
-Modbus could still fill the one with the other: one reason more why ``in_flight`` is 1 by default.
+it belonged to has expired. With more, a device that breaks replies off *and* sends bytes that are
+no Modbus could still fill the one with the other: one reason why ``in_flight`` is 1 by default.
 """
 
 from collections.abc import Container

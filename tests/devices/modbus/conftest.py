@@ -1,8 +1,10 @@
 """A device for the conformance suite: pymodbus's server on loopback, our driver beside it."""
 
 import asyncio
+import contextlib
 import importlib.util
 import random
+import socket
 import struct
 import sys
 import time
@@ -188,7 +190,11 @@ class PymodbusBench:
 @pytest.fixture
 def free_port() -> int:
     """A port below the ephemeral range, so that no outgoing connection takes it meanwhile."""
-    return random.SystemRandom().randrange(20000, 30000)
+    while True:
+        port = random.SystemRandom().randrange(20000, 30000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture(
