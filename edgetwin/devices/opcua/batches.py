@@ -17,8 +17,10 @@ class Batches:
         self._offset: Floats = np.array([tag.offset for tag in tags])
         self._plain = bool((self._scale == 1).all() and (self._offset == 0).all())
 
-    def of(self, tags: NDArray[np.intp], columns: Columns) -> ReadingBatch:
-        """What was read of these tags, in this order."""
+    def of(
+        self, tags: NDArray[np.intp], columns: Columns, indices: Indices | None = None
+    ) -> ReadingBatch:
+        """What was read of these tags, in this order. ``indices``: ``as_indices(tags)``, if known."""
         quality = columns.quality
         values = columns.values
         if not self._plain:
@@ -29,7 +31,7 @@ class Batches:
             if self._keeps(int(tags[place]), value)
         )
         return ReadingBatch(
-            as_indices(tags),
+            as_indices(tags) if indices is None else indices,
             values,
             quality if quality.any() else 0,
             columns.source_time,

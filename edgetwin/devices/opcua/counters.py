@@ -7,8 +7,7 @@ from dataclasses import dataclass
 class Counters:
     """What one device's lane has seen since the start.
 
-    ``bad_replies`` were damaged, ``exceptions`` are requests that the server refused as a whole,
-    ``late`` are replies that came after their deadline.
+    ``bad_replies`` were damaged, ``exceptions`` are requests that the server refused as a whole.
     """
 
     requests: int = 0
@@ -16,4 +15,3 @@ class Counters:
     overruns: int = 0
     bad_replies: int = 0
     exceptions: int = 0
-    late: int = 0

@@ -29,11 +29,9 @@ from edgetwin.devices.opcua.exchange import (
     Fail,
     Notification,
     Reader,
-    ServiceFault,
     Setpoint,
 )
 from edgetwin.devices.opcua.replies import publish_reply, read_reply, write_reply
-from edgetwin.devices.opcua.skip import WireError
 
 READ, WRITE, PUBLISH = 631, 673, 826
 """Numbers of the requests' binary encodings in namespace 0 (OPC 10000-6 annex A)."""
@@ -70,7 +68,7 @@ class Pending:
             return
         try:
             self._take(bytes(body))  # type: ignore[call-overload]  # asyncua's Buffer has __bytes__
-        except (WireError, ServiceFault) as error:
+        except Exception as error:  # noqa: BLE001 (asyncua would cut the connection without a word)
             self._fail(error)
 
     def set_exception(self, error: Exception) -> None:

@@ -120,8 +120,8 @@ class Link:
             refused |= odd
             if made.period > group.period:
                 _log.warning(
-                    "%s: asked to report every %g s, it reports every %g s: its tags go stale in "
-                    "between. Raise their 'scan', or lower the server's limit",
+                    "%s: asked to report every %g s, it promises only every %g s: what does not "
+                    "change goes stale in between. Raise their 'scan', or lower the server's limits",
                     self._around.device.name,
                     group.period / 1e9,
                     made.period / 1e9,
@@ -207,8 +207,11 @@ class Link:
             counters.exceptions += isinstance(error, ServiceFault)
             counters.bad_replies += isinstance(error, WireError)
             self._tell(str(error))
-        else:
+        elif isinstance(error, ConnectionError):
             self.lose("it closed the connection. Is it still running?")
+        else:
+            _log.error("%s: an unforeseen error", self._around.device.name, exc_info=error)
+            self.lose(f"a reply could not be handled ({error!r}). Please report this")
 
     def _tell(self, text: str) -> None:
         """Log a repeated trouble once per connection."""

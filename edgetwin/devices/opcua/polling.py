@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edgetwin.core.quality import Quality
 from edgetwin.devices.driver import Sink
-from edgetwin.devices.opcua.batches import Batches, bad
+from edgetwin.devices.opcua.batches import Batches, as_indices, bad
 from edgetwin.devices.opcua.columns import Columns
 from edgetwin.devices.opcua.counters import Counters
 from edgetwin.devices.opcua.exchange import Lane, Reader, ServiceFault
@@ -30,7 +30,7 @@ class PolledGroup:
     ) -> None:
         ordered = sorted(nodes, key=lambda node: (node.kind, node.tag))
         self._reads = [
-            (np.array([node.tag for node in part], np.intp), lane.reader([n.id for n in part]))
+            _Read(np.array([node.tag for node in part], np.intp), lane.reader([n.id for n in part]))
             for part in slices(ordered, min(most, lane.max_nodes))
         ]
         self._missing = np.array(sorted(missing), np.intp)
@@ -45,23 +45,32 @@ class PolledGroup:
         if len(self._missing):
             self._deliver.sink.readings(bad(self._missing, Quality.CONFIG_ERROR))
         self._out = len(self._reads)
-        for tags, read in self._reads:
-            self._ask(tags, read)
+        for read in self._reads:
+            self._ask(read)
         return True
 
-    def _ask(self, tags: NDArray[np.intp], read: Reader) -> None:
+    def _ask(self, read: "_Read") -> None:
         self._deliver.counters.requests += 1
         sent = self._deliver.mark()
-        read(partial(self._take, tags), partial(self._fail, tags, sent))
+        read.send(partial(self._take, read), partial(self._fail, read, sent))
 
-    def _take(self, tags: NDArray[np.intp], columns: Columns) -> None:
+    def _take(self, read: "_Read", columns: Columns) -> None:
         self._out -= 1
-        self._deliver.sink.readings(self._deliver.batches.of(tags, columns))
+        self._deliver.sink.readings(self._deliver.batches.of(read.tags, columns, read.indices))
 
-    def _fail(self, tags: NDArray[np.intp], sent: int, error: Exception) -> None:
+    def _fail(self, read: "_Read", sent: int, error: Exception) -> None:
         self._out -= 1
-        self._deliver.sink.readings(bad(tags, blame(error)))
+        self._deliver.sink.readings(bad(read.tags, blame(error)))
         self._deliver.trouble(error, sent)
+
+
+class _Read:
+    """One prepared request: its tags in the order of its nodes."""
+
+    def __init__(self, tags: NDArray[np.intp], send: Reader) -> None:
+        self.tags = tags
+        self.indices = as_indices(tags)
+        self.send = send
 
 
 class Delivery:

@@ -27,7 +27,6 @@ from edgetwin.core.plan import OpcuaSettings, Security
 from edgetwin.core.reading import Instant
 from edgetwin.devices.opcua.pki import CertificateRefused, Identity, check_server, own_identity
 from edgetwin.devices.opcua.refusal import explain, utc
-from edgetwin.devices.opcua.stack import UaError
 
 _log = logging.getLogger(__name__)
 
@@ -175,7 +174,7 @@ def _choose(
             if endpoint.SecurityMode == mode and endpoint.SecurityPolicyUri == policy.URI:
                 return policy, endpoint
     offers = {
-        f"{str(end.SecurityPolicyUri).rpartition('#')[2]} {end.SecurityMode.name}"
+        f"{str(end.SecurityPolicyUri).rpartition('#')[2]} ({end.SecurityMode.name.rstrip('_')})"
         for end in endpoints
     }
     raise SessionRefused(
@@ -193,8 +192,8 @@ async def _close(client: Client) -> None:
             if transport is not None and not transport.is_closing():
                 await client.close_session()
                 await client.close_secure_channel()
-    except (OSError, TimeoutError, UaError):
-        pass  # it does not listen any more: nothing is left to say
+    except Exception as error:  # noqa: BLE001 (whatever it is: the connection is thrown away)
+        _log.debug("the session was not closed in good order: %r", error)
     client.disconnect_socket()
     if transport is not None:
         transport.abort()  # bytes that a hung server never takes would keep the socket open

@@ -64,7 +64,8 @@ class SubscribedGroup:
             Priority=0,
         )
         made = await client.create_subscription(asked, _ignore)
-        self._period = max(self._period, int(made.RevisedPublishingInterval * 1e6))
+        word_every = made.RevisedPublishingInterval * max(1, made.RevisedMaxKeepAliveCount)
+        self._period = max(self._period, int(word_every * 1e6))
         refused: dict[int, str] = {}
         self._refused = dict.fromkeys(missing, Quality.CONFIG_ERROR)
         ordered = sorted(nodes, key=lambda node: (node.kind, node.tag))
@@ -90,7 +91,7 @@ class SubscribedGroup:
 
     @property
     def period(self) -> int:
-        """How often the server really speaks, in ns."""
+        """How often the server promises to speak, changes or not, in ns."""
         return self._period
 
     def start(self) -> bool:
