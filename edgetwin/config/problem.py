@@ -43,8 +43,10 @@ class Problems:
         self.found: list[Problem] = []
 
     def at(self, place: Place, text: str) -> None:
-        """Note a problem at a place."""
-        self.found.append(Problem(*place, text))
+        """Note a problem at a place. What a terminal could not print is shown as ``?``."""
+        self.found.append(
+            Problem(_printable(place.file), place.line, place.column, _printable(text))
+        )
 
     def on(self, node: Node, text: str) -> None:
         """Note a problem with a node."""
@@ -71,3 +73,9 @@ def shown(text: str) -> str:
     """A text from the file in quotes, on one line, cut to what helps."""
     line = " ".join(text.split())
     return f"'{line[:57]}…'" if len(line) > 60 else f"'{line}'"
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else "?" for each in text)

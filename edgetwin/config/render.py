@@ -56,11 +56,11 @@ them.
 def reference() -> str:
     """docs/configuration.md."""
     parts = [INTRO]
-    parts.extend(_section(each) for each in _order(Gateway))
+    parts.extend(_section(each) for each in ordered(Gateway))
     return "\n".join([*parts, "## All of it once", "", "```yaml", sample(), "```", ""])
 
 
-def _order(root: type[Section]) -> list[type[Section]]:
+def ordered(root: type[Section]) -> list[type[Section]]:
     """Every section, outer ones first."""
     found = [root]
     for each in found:  # grows while it is walked
@@ -71,7 +71,7 @@ def _order(root: type[Section]) -> list[type[Section]]:
 
 def _chosen(of: type[Section]) -> dict[str, str]:
     """The option that leads to this section, where others would lead elsewhere."""
-    for outer in _order(Gateway):
+    for outer in ordered(Gateway):
         for option in options(outer).values():
             shape = option.shape.value if isinstance(option.shape, MapOf) else option.shape
             if isinstance(shape, Variant):
@@ -142,12 +142,18 @@ def _lines(section: type[Section], indent: str) -> Iterator[str]:
         )
         inner = list(sections(option.shape))
         if inner:
-            yield f"{indent}{name}:"
+            fixed = isinstance(option.shape, Record | Short)
+            off = "# " if fixed and not _needs(inner[0]) else ""
+            yield f"{indent}{off}{name}:"
             yield from _nested(option.shape, inner, indent + "  ")
         else:
             off = "" if option.required else "# "
             usual = "" if option.default == "{}" else option.default
             yield f"{indent}{off}{name}: {usual or _example(section, name, option)}"
+
+
+def _needs(section: type[Section]) -> bool:
+    return any(option.required for option in options(section).values())
 
 
 def _nested(shape: Shape, inner: list[type[Section]], indent: str) -> Iterator[str]:

@@ -143,22 +143,26 @@ class _Walker:
         if not isinstance(node, Mapping):
             return self._refuse(node, f"{what}: a map of options")
         known = options(section)
-        self._unknown([key for key in node.entries if key not in known], node, known, what)
+        unknown = [key for key in node.entries if key not in known]
+        self._unknown(unknown, node, known, what)
         values: dict[str, object] = {}
         for key, each in known.items():
-            values[key] = self._option(each, key, node, what)
+            values[key] = self._option(each, key, node, what, unknown)
             if values[key] is FAILED and section.goes_on:
                 values[key] = self._stand_in(each, node)
-        if any(value is FAILED for value in values.values()):
+        if any(value is FAILED for value in values.values()) or (unknown and not section.goes_on):
             return FAILED
         return filled(section, node, values)
 
-    def _option(self, each: Option, key: str, node: Mapping, what: str) -> object:
+    def _option(
+        self, each: Option, key: str, node: Mapping, what: str, unknown: Iterable[str] = ()
+    ) -> object:
         if key not in node.entries:
             if not each.required:
                 return self._default(each, node)
-            text = f"{what} needs '{key}', for example {key}: {each.example}"
-            self._problems.on(node, text)
+            if not any(did_you_mean(other, [key]) for other in unknown):  # else that is told
+                text = f"{what} needs '{key}', for example {key}: {each.example}"
+                self._problems.on(node, text)
             return FAILED
         label = f"'{key}' of {what}" if isinstance(each.shape, Record) else what
         value = self.read(each.shape, node.entries[key], key, label)

@@ -68,10 +68,7 @@ def parse_quantity(text: str) -> Quantity:
     Raises:
         UnitError: it does not begin with a number.
     """
-    match = _WITH_UNIT.fullmatch(text)
-    if not match or match[2][:1] in {",", ".", ":"}:
-        raise UnitError(f"{text!r} is no quantity. Write a number and its unit, like 4.2 bar")
-    return Quantity(parse_number(match[1]), match[2].rstrip())
+    return _split(text, "number with a unit", "4.2 bar")
 
 
 def parse_rate(text: str) -> Quantity:
@@ -105,11 +102,17 @@ def parse_size(text: str) -> int:
     return _scaled(text, SIZES, "size", "256 MB")
 
 
-def _scaled(text: str, units: dict[str, int], what: str, example: str) -> int:
+def _split(text: str, what: str, example: str) -> Quantity:
     match = _WITH_UNIT.fullmatch(text)
-    if not match:
+    if not match or match[2][:1] in {".", ":"}:
         raise UnitError(f"{text!r} is no {what}. Write it like {example}")
-    value, unit = parse_number(match[1]), match[2].rstrip()
+    if match[2][:1] == ",":
+        raise UnitError(f"{text!r}: decimals stand behind a point. Write {text.replace(',', '.')}")
+    return Quantity(parse_number(match[1]), match[2].rstrip())
+
+
+def _scaled(text: str, units: dict[str, int], what: str, example: str) -> int:
+    value, unit = _split(text, what, example)
     if not value:
         return 0
     if not unit:

@@ -77,13 +77,14 @@ class Draft:
         return did_you_mean(name, self.names) or " Write it as device/tag or asset/tag"
 
     def amount(self, quantity: Quantity, unit: str, place: Place) -> float:
-        """A number in the unit of its tag."""
+        """A number in the unit of its tag; NaN, which offends nobody, after telling it is not."""
         if quantity.unit and quantity.unit != unit:
             value = format_number(quantity.value)
             own = f"in {unit}" if unit else "without a unit"
             cure = f"Write {value} {unit}".rstrip()
             text = f"'{value} {quantity.unit}' is here a value {own}. {cure}, if that is meant"
             self.problems.at(place, text)
+            return float("nan")
         return quantity.value
 
     def span(self, section: Section, pair: tuple[Quantity, ...], unit: str) -> tuple[float, float]:

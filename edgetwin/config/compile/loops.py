@@ -35,10 +35,10 @@ def compile_loops(
         plan = _Loop(name, loop, draft).plan()
         if plan is None:
             continue
-        for other in plans:
-            if other.mv == plan.mv:
-                text = f"loop '{other.name}' writes {draft.tags[plan.mv].name} already"
-                draft.problems.at(loop.place("mv"), f"{text}. Only one loop may write a tag")
+        others = [other.name for other in plans if other.mv == plan.mv]
+        if others:
+            text = f"loop '{others[0]}' writes {draft.tags[plan.mv].name} already"
+            draft.problems.at(loop.place("mv"), f"{text}. Only one loop may write a tag")
         plans.append(plan)
     return tuple(plans)
 
@@ -121,7 +121,7 @@ class _Loop:
 
     def _within_range(self, sp: float, pv: int) -> float:
         tag = self._draft.tags[pv]
-        if not tag.low <= sp <= tag.high:
+        if sp < tag.low or sp > tag.high:
             span = f"{format_number(tag.low)} to {format_number(tag.high)}"
             text = f"{format_number(sp)} is outside the range of {tag.name}, {span}. Correct either"
             self._draft.problems.at(self._section.place("sp"), text)
@@ -160,7 +160,7 @@ class _Loop:
             return Fail()
         place, tag = self._section.place(key), self._draft.tags[mv]
         value = self._draft.amount(rule, tag.unit, place)
-        if not limits.low <= value <= limits.high:
+        if value < limits.low or value > limits.high:
             span = f"{format_number(limits.low)} to {format_number(limits.high)}"
             text = f"{format_number(value)} is outside what may be written to {tag.name}, {span}"
             self._draft.problems.at(place, f"{text}. Correct either, or write hold")

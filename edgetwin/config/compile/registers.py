@@ -65,7 +65,7 @@ def _length(tag: ModbusTag, kind: ValueType, draft: Draft) -> int:
         draft.problems.at(tag.place("type"), text)
         return 1
     if kind is not ValueType.TEXT and tag.length is not None:
-        text = f"only a text has a length; a {kind} has its own. Remove 'length'"
+        text = f"only a text needs a length, not {kind}. Remove 'length'"
         draft.problems.at(tag.place("length"), text)
         return 0
     return tag.length or 0
