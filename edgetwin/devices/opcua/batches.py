@@ -20,7 +20,7 @@ class Batches:
     def of(
         self, tags: NDArray[np.intp], columns: Columns, indices: Indices | None = None
     ) -> ReadingBatch:
-        """What was read of these tags, in this order. ``indices``: ``as_indices(tags)``, if known."""
+        """What was read of these tags, in this order; ``indices`` if ``as_indices`` is known."""
         quality = columns.quality
         values = columns.values
         if not self._plain:

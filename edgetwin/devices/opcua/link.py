@@ -121,7 +121,7 @@ class Link:
             if made.period > group.period:
                 _log.warning(
                     "%s: asked to report every %g s, it promises only every %g s: what does not "
-                    "change goes stale in between. Raise their 'scan', or lower the server's limits",
+                    "change goes stale in between. Raise 'scan', or lower the server's limits",
                     self._around.device.name,
                     group.period / 1e9,
                     made.period / 1e9,
