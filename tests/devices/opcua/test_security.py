@@ -1,5 +1,6 @@
 """Certificates and log-in: nobody unknown is let in, and each refusal says what to do."""
 
+import asyncio
 import logging
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -51,6 +52,7 @@ def trust(pki: Path, der: bytes) -> None:
 
 
 async def value_of(driver, sink) -> float:
+    sink.values.clear()
     driver.start_scan(0)
     await sink.until(lambda: 0 in sink.values, "a value")
     return sink.values[0]
@@ -105,6 +107,25 @@ async def test_wrong_password_is_named_and_the_right_one_logs_in(make, server, t
     password.write_text("secret\n")
     await driver.connect()
     assert await value_of(driver, sink) == 42.0
+
+
+async def test_renewed_channel_goes_on_reading_and_writing(make, server, tmp_path):
+    trust(tmp_path / "pki", certificate(tmp_path))
+    await server.start("--pki", str(tmp_path))
+    settings = {"security": Security.SIGN_AND_ENCRYPT, "pki": tmp_path / "pki"}
+    driver, sink = make(NODE, server.url, timeout=400_000_000, **settings)
+    await driver.connect()
+    client = driver._link._session._client
+    client.secure_channel_timeout = 1  # ms: due at each beat
+    tokens = {client.uaclient.protocol._connection.security_token.TokenId}
+    watch = asyncio.create_task(driver.lost())
+    async with asyncio.timeout(10):
+        while len(tokens) < 3:
+            assert await value_of(driver, sink) == 42.0
+            await asyncio.wait({watch}, timeout=0.1)
+            tokens.add(client.uaclient.protocol._connection.security_token.TokenId)
+    assert not watch.done()
+    watch.cancel()
 
 
 def test_own_certificate_is_made_once_and_its_key_is_private(tmp_path):

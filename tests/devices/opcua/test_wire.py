@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from asyncua import ua
 from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
+from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary, struct_to_binary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetwin.core.quality import Quality
 from edgetwin.devices.opcua.choice import differs
 from edgetwin.devices.opcua.exchange import Ack, ServiceFault
+from edgetwin.devices.opcua.lane import node_bytes
 from edgetwin.devices.opcua.replies import publish_reply, read_reply, write_reply
 from edgetwin.devices.opcua.skip import WireError
 from edgetwin.devices.opcua.stock import columns_of, notification_of
@@ -181,6 +182,12 @@ def test_any_notification_is_read_as_asyncua_reads_it(parts):
     assert ours.columns is not None
     assert theirs.columns is not None
     assert differs(ours.columns, theirs.columns) == 0
+
+
+@pytest.mark.parametrize("text", ["i=2258", "ns=3;i=70000", "ns=2;s=Pumpe läuft", "ns=65535;s="])
+def test_node_ids_are_written_as_the_standard_has_them(text):
+    node = ua.NodeId.from_string(text)
+    assert nodeid_from_binary(Buffer(node_bytes(node))) == node
 
 
 def test_keep_alive_has_no_columns_and_is_not_acknowledged():
