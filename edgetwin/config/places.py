@@ -76,6 +76,8 @@ def _read_broker(text: str) -> Endpoint:
 def _read_file(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise Wrong(f"{shown(text)} is no path")
+    if text.startswith(("~", "$")):
+        raise Wrong(f"{shown(text)}: '{text[0]}' stands for nothing here. Write the path in full")
     return text
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-from edgetwin.config.compile.draft import Draft, owns
+from edgetwin.config.compile.draft import Draft
 from edgetwin.config.schema.assets import Asset, Derived, Watch
 from edgetwin.core.plan import DerivedPlan, DetectorPlan
 from edgetwin.core.tags import Tag, TagKind, ValueType
@@ -32,11 +32,12 @@ def compile_assets(sections: Mapping[str, Asset | None], draft: Draft) -> Assets
     aliases = dict(_aliases(assets, draft))
     derived = tuple(_derived(assets, draft))
     detectors = tuple(_detectors(assets, draft))
-    members = {
-        name: tuple(i for full, i in draft.names.items() if i is not None and owns(name, full))
-        for name in assets
-    }
-    return Assets(aliases, derived, detectors, members)
+    members: dict[str, list[int]] = {name: [] for name in assets}
+    for full, index in draft.names.items():
+        owner = full.partition("/")[0]
+        if index is not None and owner in members:
+            members[owner].append(index)
+    return Assets(aliases, derived, detectors, {k: tuple(v) for k, v in members.items()})
 
 
 def _aliases(assets: Mapping[str, Asset], draft: Draft) -> Iterator[tuple[str, int]]:
@@ -108,7 +109,8 @@ def _in_order(declared: Mapping[str, tuple[str, Derived]], draft: Draft) -> list
             return list(TopologicalSorter(needs).static_order())
         except CycleError as error:
             circle = error.args[1]
-            text = f"{' needs '.join(reversed(circle))}: this never begins. Break the circle"
+            shown = [*reversed(circle)] if len(circle) < 8 else [*circle[:-7:-1], "…", circle[0]]
+            text = f"{' needs '.join(shown)}: this never begins. Break the circle"
             draft.problems.at(declared[circle[0]][1].place("is"), text)
             for full in circle:
                 needs.pop(full, None)

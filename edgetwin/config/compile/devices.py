@@ -67,8 +67,7 @@ def _tag(
         form = layout(tag, device, draft)
     unit = tag.unit or ""
     low, high = draft.span(tag, tag.range, unit)
-    deadband = tag.deadband and draft.amount(tag.deadband, unit, tag.place("deadband"))
-    place = tag.node.place
+    place = device.place_in("tags", name.partition("/")[2])
     return Tag(
         index=len(draft.tags),
         name=name,
@@ -81,7 +80,6 @@ def _tag(
         high=high,
         scale=tag.scale,
         offset=tag.offset,
-        deadband=deadband or 0.0,
         frozen_after=tag.frozen_after or 0,
         order=form.order,
         length=form.length,

@@ -25,6 +25,7 @@ class Draft:
     tags: list[Tag] = field(default_factory=list)
     names: dict[str, int | None] = field(default_factory=dict)
     spoilt: set[str] = field(default_factory=set)
+    hints: int = 50  # a search among 5,000 names costs 50 ms; who misspells more knows by then
 
     def add(self, tag: Tag) -> int:
         """Take a tag in, at the index that it carries."""
@@ -65,12 +66,18 @@ class Draft:
 
     def _hint(self, name: str) -> str:
         """Among the names of the same owner, if there is one; else among all."""
+        self.hints -= 1
+        if self.hints < 0:
+            return " Compare it with the tags below devices:"
         owner, slash, last = name.partition("/")
         theirs = {each.partition("/")[2]: each for each in self.names if owns(owner, each)}
+        longer = [each for each in theirs if each.startswith(f"{last}-")]
+        if longer:
+            minus = "in an expression a '-' is a minus: give the tag a short name below assets:"
+            return f" Did you mean '{owner}/{longer[0]}'? ({minus})"
         if theirs:
             meant = did_you_mean(last, theirs)
-            listed = ", ".join(theirs)
-            return meant.replace(" '", f" '{owner}/") or f" (There are: {listed[:200]})"
+            return meant.replace(" '", f" '{owner}/") or f" (There are: {', '.join(theirs)[:200]})"
         same = [each for each in self.names if each.endswith(f"/{name}")]
         if same and not slash:
             return f" Did you mean '{same[0]}'?"
@@ -79,10 +86,10 @@ class Draft:
     def amount(self, quantity: Quantity, unit: str, place: Place) -> float:
         """A number in the unit of its tag; NaN, which offends nobody, after telling it is not."""
         if quantity.unit and quantity.unit != unit:
-            value = format_number(quantity.value)
-            own = f"in {unit}" if unit else "without a unit"
-            cure = f"Write {value} {unit}".rstrip()
-            text = f"'{value} {quantity.unit}' is here a value {own}. {cure}, if that is meant"
+            given = f"'{format_number(quantity.value)} {quantity.unit}'"
+            text = f"{given}: the tag is in {unit}. Convert the value to {unit}"
+            if not unit:
+                text = f"{given}: the tag has no unit. Give it one, or write the number alone"
             self.problems.at(place, text)
             return float("nan")
         return quantity.value

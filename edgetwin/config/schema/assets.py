@@ -42,7 +42,7 @@ class Watch(Section):
         ListOf(TAG, 1, 256),
         "What it looks at, by the asset's own names.",
         example="[p, q, i]",
-        unless="all of the asset's tags that are numbers",
+        unless="all of the asset's tags but bits and texts",
     )
     every: int = option(
         duration("10 ms", "1 h"), "How often it looks.", example="100 ms", default="1 s"

@@ -66,12 +66,6 @@ class _Tag(Section):
         example="[0, 16]",
         unless="no bounds",
     )
-    deadband: Quantity | None = option(
-        STEP,
-        "A change smaller than this is not worth telling upstream.",
-        example="0.05",
-        unless="any change counts",
-    )
     scan: int | None = option(
         duration("1 ms", "1 h"),
         "How often it is read.",
