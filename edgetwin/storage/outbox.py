@@ -115,6 +115,7 @@ class Outbox:
         self.boot = 0
         self.log = ""
         self.bytes = 0
+        self.head = 0
         self.cursors: Mapping[str, int] = {}
         self.backlog: Mapping[str, Backlog] = {}
 
@@ -205,14 +206,14 @@ class Outbox:
     def _drop(self, tx: Transaction, state: _State, wall: int) -> list[Draft]:
         """Make room: the oldest go. Gives the gap records that say so."""
         room = self.quota - self.quota // 16
-        gone: dict[str, list[Row]] = {}
+        gone: dict[str, list[int]] = {}
         for oldest in (_DROPPED_FIRST, _DROPPED_LAST):
             while state.number("bytes") > room:
                 rows = tx.rows(oldest, (_CHUNK,))
                 if not rows:
                     break
                 self._delete(tx, state, rows, room, gone)
-        return [self._gap(stream, rows, wall) for stream, rows in gone.items()]
+        return [self._gap(stream, numbers, wall) for stream, numbers in gone.items()]
 
     def _delete(
         self,
@@ -220,7 +221,7 @@ class Outbox:
         state: _State,
         rows: list[Row],
         room: int,
-        gone: dict[str, list[Row]],
+        gone: dict[str, list[int]],
     ) -> None:
         dropped: list[Row] = []
         for position, stream, sequence, names, size in rows:
@@ -230,15 +231,14 @@ class Outbox:
             for name in _names(names):
                 if name in self.upstreams and position > state.number(f"cursor:{name}"):
                     state.add(f"waiting:{name}", -1)
-            gone.setdefault(stream, []).append((sequence, names))
+            gone.setdefault(stream, []).append(sequence)
             dropped.append((position,))
         tx.many("DELETE FROM records WHERE position = ?", dropped)
 
-    def _gap(self, stream: str, rows: list[Row], wall: int) -> Draft:
+    def _gap(self, stream: str, numbers: list[int], wall: int) -> Draft:
         reason = f"the outbox is full ({self.quota} bytes): the oldest records were dropped"
-        missing = Gap(stream, rows[0][0], rows[-1][0], len(rows), reason)
-        hit = {name for _, names in rows for name in _names(names)} & set(self.upstreams)
-        return Draft("gap", "gap", tuple(sorted(hit)), payload.gap(missing, wall), wall)
+        missing = Gap(stream, numbers[0], numbers[-1], len(numbers), reason)
+        return Draft("gap", "gap", self.upstreams, payload.gap(missing, wall), wall)
 
     def _publish(self, tx: Transaction, state: _State) -> None:
         """Leave new figures for the event loop: whole objects, replaced and never changed."""
@@ -248,7 +248,7 @@ class Outbox:
             cursor = state.number(f"cursor:{name}")
             oldest = self._oldest(tx, name, cursor) if waiting > 0 else 0
             backlog[name] = Backlog(waiting, oldest)
-        self.bytes = state.number("bytes")
+        self.bytes, self.head = state.number("bytes"), state.number("position")
         self.cursors = {name: state.number(f"cursor:{name}") for name in self.upstreams}
         self.backlog = backlog
 

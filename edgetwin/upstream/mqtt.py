@@ -267,7 +267,7 @@ class MqttLink:
         self._watch_writes()
 
     def _watch_writes(self) -> None:
-        """paho writes at once what the socket takes; the rest goes when the socket is ready."""
+        """What the socket takes has been written at once; the rest goes when it is ready."""
         if self._client is None or self._socket is None or self._socket.fileno() < 0:
             return
         loop = asyncio.get_running_loop()
@@ -281,6 +281,7 @@ class MqttLink:
         if self._why is None:
             self._why = why
             self._changed.set()
+            self._unwatch()
         return self._why
 
     # ------------------------------------------------------------ paho's callbacks
