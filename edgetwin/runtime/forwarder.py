@@ -44,14 +44,15 @@ class _Flight:
     def take_off(self, token: int, position: int) -> None:
         self.open[token] = self.sent = position
 
-    def land(self, token: int) -> None:
+    def land(self, token: int) -> bool:
         """Note a PUBACK; ``acked`` moves as far as nothing before it is still open."""
         if token not in self.open:
-            return
+            return False
         self.done.add(token)
         while self.open and (first := next(iter(self.open))) in self.done:
             self.acked = self.open.pop(first)
             self.done.discard(first)
+        return True
 
 
 class Forwarder:
@@ -70,6 +71,7 @@ class Forwarder:
         self.connected = False
         self.since = 0
         self.error = ""
+        self.landed = 0
         self._gateway = gateway
         self._store = store
         self._now = now
@@ -143,7 +145,7 @@ class Forwarder:
         self.connected, self.error = False, str(why)
 
     def _pause(self, *, refused: bool) -> float:
-        """How long to wait: twice as long each time, to half a minute; at once that when refused."""
+        """How long to wait: twice as long each time, to half a minute; that long when refused."""
         wait = _LONGEST_WAIT_S if refused else self._wait
         self._wait = min(2 * self._wait, _LONGEST_WAIT_S)
         return wait * self._jitter.uniform(0.75, 1.0)
@@ -211,7 +213,8 @@ class Forwarder:
         self._flight.land(-record.position)
 
     def _landed(self, token: int) -> None:
-        self._flight.land(token)
+        if self._flight.land(token):
+            self.landed += 1
         self._wait = _FIRST_WAIT_S
         self._wake.set()
 

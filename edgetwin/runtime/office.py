@@ -64,7 +64,7 @@ class Office:
         self._dropped: Counter[str] = Counter()
         self._commit: asyncio.Future[None] | None = None
         self._committed = 0
-        self._saved: dict[str, int] = {}
+        self._landed: dict[str, int] = {}
         self._trouble = ""
         self._retry_at = 0
         self._retry_wait = _FIRST_RETRY_NS
@@ -115,12 +115,13 @@ class Office:
 
     def _upstream(self, forwarder: "Forwarder") -> dict[str, Any]:
         backlog = self._store.outbox.backlog.get(forwarder.name)
-        oldest = backlog.oldest if backlog else 0
-        age = (self._now().wall - oldest) / SECOND if oldest else 0.0
+        landed = forwarder.landed - self._landed.get(forwarder.name, 0)  # not saved yet
+        waiting = max(0, backlog.records - landed) if backlog else 0
+        age = (self._now().wall - backlog.oldest) / SECOND if backlog and waiting else 0.0
         return {
             "connected": forwarder.connected,
             "since": forwarder.since,
-            "backlog": backlog.records if backlog else 0,
+            "backlog": waiting,
             "oldest_age_s": round(max(0.0, age), 1),
             "error": forwarder.error,
         }
@@ -132,6 +133,7 @@ class Office:
         await forwarder.run()
 
     async def _work(self) -> None:
+        await self._keep()
         while True:
             await self._wait_for_frames()
             await self._take_all()
@@ -161,7 +163,7 @@ class Office:
         self._entries += entries
 
     def _keep_bounds(self) -> None:
-        """The oldest records go when the disk has refused too many; they are counted for the gap record."""
+        """While the disk refuses, the oldest records go; they are counted for the gap record."""
         while len(self._pending) > _PENDING and self._trouble:
             self._dropped[self._pending.popleft().stream] += 1
 
@@ -180,17 +182,23 @@ class Office:
         acked = self._unsaved_cursors()
         if not (last or self._is_due(now, acked)):
             return
-        for stream, count in self._dropped.items():
-            reason = f"the disk refused to write ({self._trouble or 'it does again'})"
-            self._tell_gap(Gap(stream, None, None, count, reason))
-        self._dropped.clear()
         drafts, entries = list(self._pending), list(self._entries)
-        self._commit = asyncio.ensure_future(self._store.commit(drafts, entries, acked))
-        self._commit.add_done_callback(
-            functools.partial(self._end_commit, len(drafts), len(entries), acked)
+        landed = {f.name: f.landed for f in self._forwarders}
+        self._commit = asyncio.ensure_future(
+            self._store.commit([*self._gaps(), *drafts], entries, acked)
         )
-        # Shielded: what is being written when this task is cancelled is written once, not twice.
-        await asyncio.wait((asyncio.shield(self._commit),))
+        self._commit.add_done_callback(
+            functools.partial(self._end_commit, len(drafts), len(entries), landed)
+        )
+        # ``wait`` does not cancel: what is being written when this task ends is written once.
+        await asyncio.wait((self._commit,))
+
+    def _gaps(self) -> list[Draft]:
+        reason = f"the disk refused to write ({self._trouble})"
+        return [
+            self._drafter.gap(Gap(stream, None, None, count, reason), self._now().wall)
+            for stream, count in sorted(self._dropped.items())
+        ]
 
     async def _open(self) -> bool:
         try:
@@ -202,7 +210,8 @@ class Office:
         return True
 
     def _unsaved_cursors(self) -> dict[str, int]:
-        return {f.name: f.acked for f in self._forwarders if f.acked > self._saved.get(f.name, 0)}
+        saved = self._store.outbox.cursors
+        return {f.name: f.acked for f in self._forwarders if f.acked > saved.get(f.name, 0)}
 
     def _is_due(self, now: int, acked: dict[str, int]) -> bool:
         if self._pending or (self._entries and now - self._committed >= _JOURNAL_NS):
@@ -210,11 +219,12 @@ class Office:
         if not acked:
             return False
         window = max(u.broker.in_flight for u in self._plan.upstreams)
-        many = any(p - self._saved.get(name, 0) >= window for name, p in acked.items())
+        saved = self._store.outbox.cursors
+        many = any(position - saved[name] >= window for name, position in acked.items())
         return now - self._committed >= (SECOND if many else _CURSORS_NS)
 
     def _end_commit(
-        self, drafts: int, entries: int, acked: dict[str, int], commit: "asyncio.Future[None]"
+        self, drafts: int, entries: int, landed: dict[str, int], commit: "asyncio.Future[None]"
     ) -> None:
         self._commit = None
         error = None if commit.cancelled() else commit.exception()
@@ -229,7 +239,8 @@ class Office:
             self._pending.popleft()
         for _ in range(entries):
             self._entries.popleft()
-        self._saved.update(acked)
+        self._dropped.clear()
+        self._landed = landed
         self._committed = self._now().mono
         if self._trouble:
             log.warning("%s: the disk takes records again", self._store.path)
