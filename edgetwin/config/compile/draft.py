@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgetwin.config.node import Place, Scalar
+from edgetwin.config.node import Node, Place, Scalar
 from edgetwin.config.option import Section
 from edgetwin.config.problem import Problems, did_you_mean, shown
 from edgetwin.core.expression import Expression
@@ -48,7 +48,7 @@ class Draft:
         return tag
 
     def find_inputs(
-        self, expression: Expression, node: object, owner: str = "", own: Iterable[str] = ()
+        self, expression: Expression, node: Node, owner: str = "", own: Iterable[str] = ()
     ) -> tuple[int, ...] | None:
         """The tags of an expression in order of its names. None unless all are there.
 
@@ -59,7 +59,7 @@ class Draft:
             if name in own:
                 continue
             full = f"{owner}/{name}" if owner and "/" not in name else name
-            place = node.spot(column) if isinstance(node, Scalar) else Place("", 1, 1)
+            place = node.spot(column) if isinstance(node, Scalar) else node.place
             found.append(self.find_number(full, place))
         known = tuple(each for each in found if each is not None)
         return known if len(known) == len(found) else None

@@ -36,6 +36,9 @@ def compile_loops(
         if plan is None:
             continue
         others = [other.name for other in plans if other.mv == plan.mv]
+        if plan.mv == plan.pv:
+            text = f"loop '{name}' reads and writes the same tag. Name the tag that is measured"
+            draft.problems.at(loop.place("pv"), text)
         if others:
             text = f"loop '{others[0]}' writes {draft.tags[plan.mv].name} already"
             draft.problems.at(loop.place("mv"), f"{text}. Only one loop may write a tag")
