@@ -8,8 +8,8 @@ that a typed numpy view of the scratch is the column of raw values. One gather f
          └── take(permutation) ──▶ scratch   float32 float32 │ int16 │ …
                                    views        <f4            <i2   ──▶ float64 ──▶ scale, offset
 
-Two kinds of value do not fit a float64: unscaled 64-bit integers, which are exact in ``objects`` at
-any size (the column holds the nearest float64), and text, which is only there (the column holds
+Two kinds of value do not fit a float64: unscaled 64-bit integers from 2^53, which lie exactly in
+``objects`` (the column holds the nearest float64), and text, which is only there (the column holds
 NaN).
 
 The encoder is the same permutation backwards. It refuses what does not fit, and never wraps.
@@ -17,7 +17,7 @@ The encoder is the same permutation backwards. It refuses what does not fit, and
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -62,6 +62,7 @@ _FLOATS = (ValueType.FLOAT32, ValueType.FLOAT64)
 _BCD = (ValueType.BCD16, ValueType.BCD32)
 _EXACT = (ValueType.INT64, ValueType.UINT64)
 _LETTERS = "ABCDEFGH"
+_WHOLE = 2.0**53  # below, every integer is a float64 (IEEE 754 binary64)
 _NOISE = 1e-9  # what arithmetic in float64 may add, relative; a register's step is far above
 
 
@@ -94,6 +95,13 @@ class _Lane:
             column[self.into] = _from_bcd(self.view)
         else:
             column[self.into] = self.view
+
+    def beyond_float(self) -> Iterator[tuple[int, int]]:
+        """Twin index and value of each unscaled integer that float64 may have rounded."""
+        far = np.abs(self.view.astype(np.float64)) >= _WHOLE
+        for at in np.flatnonzero(far).tolist() if far.any() else ():
+            if self.exact[at] >= 0:
+                yield self.exact[at], int(self.view[at])
 
 
 class RegisterDecoder:
@@ -177,13 +185,7 @@ class RegisterDecoder:
         return column if self._back is None else column.take(self._back)
 
     def _exact(self) -> Objects:
-        return tuple(
-            (index, value)
-            for lane in self._lanes
-            if lane.exact
-            for index, value in zip(lane.exact, lane.view.tolist(), strict=True)
-            if index >= 0
-        )
+        return tuple(found for lane in self._lanes if lane.exact for found in lane.beyond_float())
 
 
 class BitDecoder:

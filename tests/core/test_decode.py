@@ -77,7 +77,8 @@ def test_a_block_of_any_mix_decodes_as_pymodbus_does(case, start):
         assert value == wanted or (math.isnan(value) and math.isnan(wanted))
         whole = isinstance(raw, int) and tag.registers == 4
         if whole and (tag.scale, tag.offset) == (1.0, 0.0):
-            assert exact.pop(tag.index) == raw
+            assert exact.pop(tag.index, int(value)) == raw
+            assert abs(raw) > 2**53 or value == raw
     assert not exact
 
 
@@ -98,14 +99,22 @@ def test_every_permutation_of_bytes_up_to_32_bit_can_be_read(kind):
         (ValueType.INT64, -(2**63)),
         (ValueType.INT64, 2**53 + 1),
         (ValueType.UINT64, 2**64 - 1),
-        (ValueType.UINT64, 5),
+        (ValueType.UINT64, 2**53 + 1),
     ],
 )
-def test_an_unscaled_64_bit_integer_is_exact_at_any_size(kind, number):
+def test_an_unscaled_64_bit_integer_beyond_float64_is_exact(kind, number):
     raw = number.to_bytes(8, "big", signed=number < 0)
     (value,), objects = decoder_for([holding(kind, index=3)], 0).decode(raw)
     assert objects == ((3, number),)
     assert value == float(number)
+
+
+def test_a_64_bit_integer_that_float64_holds_needs_no_other_lane():
+    decoded = decoder_for([holding(ValueType.INT64)], 0).decode(
+        (-(2**53) + 1).to_bytes(8, signed=True)
+    )
+    assert decoded.values[0] == -(2**53) + 1
+    assert decoded.objects == ()
 
 
 def test_a_scaled_64_bit_integer_is_a_plain_float():

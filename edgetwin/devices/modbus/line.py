@@ -60,6 +60,7 @@ class Line(asyncio.Protocol):
         self._tid = counters.requests % 0xFFFF  # goes on where the last connection ended: see above
         self._silences = 0
         self._quiet_until = 0.0
+        self._ended: Failure | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._pause_timer: asyncio.TimerHandle | None = None
         self.closed = asyncio.Event()
@@ -70,11 +71,13 @@ class Line(asyncio.Protocol):
         """Send in turn, behind what waits already."""
         self._waiting.extend(asks)
         self._pump()
+        self._refuse_if_ended()
 
     def send_first(self, ask: Ask) -> None:
         """Send ahead of every read that is not yet on the wire."""
         self._urgent.append(ask)
         self._pump()
+        self._refuse_if_ended()
 
     def _pump(self) -> None:
         """Fill the window."""
@@ -166,7 +169,9 @@ class Line(asyncio.Protocol):
         asks = [self._open.pop(tid) for tid in expired]
         self._counters.timeouts += len(asks)
         self._silences += bool(asks)
-        failure = Failure(Trouble.SILENT, f"did not answer within {self._timeout_s:g} s")
+        failure = Failure(
+            Trouble.SILENT, words.unanswered(self._timeout_s, self._settings.in_flight)
+        )
         for ask in asks:
             ask.failed(failure)
         if self._silences >= SILENCES_UNTIL_LOST:
@@ -194,11 +199,14 @@ class Line(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._lost(self, cause)  # first, so that nobody asks this line for more while it fails
-        failure = Failure(Trouble.LINE_LOST, cause)
-        opened, queued = list(self._open.values()), [*self._urgent, *self._waiting]
-        for queue in (self._open, self._urgent, self._waiting):
-            queue.clear()
+        self._ended = Failure(Trouble.LINE_LOST, cause)
+        opened = list(self._open.values())
+        self._open.clear()
         for ask in opened:
-            ask.failed(of_open or failure)
-        for ask in queued:
-            ask.failed(failure)
+            ask.failed(of_open or self._ended)
+        self._refuse_if_ended()
+
+    def _refuse_if_ended(self) -> None:
+        """Nothing waits on an ended line: not what waited when it ended, nor what comes after."""
+        while self._ended is not None and (self._urgent or self._waiting):
+            (self._urgent or self._waiting).popleft().failed(self._ended)

@@ -46,6 +46,12 @@ def unanswered_connect(timeout_s: float) -> str:
     )
 
 
+def unanswered(timeout_s: float, in_flight: int) -> str:
+    """One request without an answer."""
+    text = f"did not answer within {timeout_s:g} s"
+    return text if in_flight == 1 else f"{text} (if this goes on: many devices need `in_flight: 1`)"
+
+
 def silent(unit: int, times: int, timeout_s: float) -> str:
     """Connected, but requests stay without answers."""
     return (

@@ -198,6 +198,22 @@ def test_a_device_that_holds_something_else_than_written_is_not_verified(play, c
     play(story)
 
 
+@pytest.mark.parametrize("echoed", [False, True])
+def test_an_open_write_is_answered_when_the_stream_cannot_be_trusted(play, conformance, echoed):
+    async def story(loop, device, driver, sink):
+        driver.start_write(conformance.request_for(0, 5.0))
+        wire = device.wire
+        if echoed:
+            wire.protocol.data_received(wire.sent[0])
+        wire.protocol.data_received(b"junk and more junk")
+        (result,) = sink.results
+        told = WriteOutcome.NOT_VERIFIED if echoed else WriteOutcome.NO_COMMUNICATION
+        assert result.outcome is told
+        assert "no Modbus TCP" in result.detail
+
+    play(story)
+
+
 def test_a_write_expires_while_it_waits_behind_a_slow_read(play, conformance):
     async def story(loop, device, driver, sink):
         driver.start_scan(0)

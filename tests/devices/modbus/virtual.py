@@ -92,9 +92,14 @@ class Wire(asyncio.Transport):
             self.up = False
             self.loop.call_soon(self.protocol.connection_lost, None)
 
-    def deliver(self, data: bytes, delay: float = 0.0) -> None:
-        """Bytes arrive at the driver, unless the connection is gone by then."""
-        self.loop.call_later(delay, lambda: self.up and self.protocol.data_received(data))
+    def deliver(self, data: bytes, delay: float = 0.0, *more: bytes) -> None:
+        """Bytes arrive at the driver, in one piece or several, unless the connection is gone."""
+        self.loop.call_later(delay, self._arrive, data, *more)
+
+    def _arrive(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            if self.up:
+                self.protocol.data_received(piece)
 
 
 @dataclass
@@ -192,9 +197,8 @@ class Saboteur:
         wire.deliver(reply, self.random.uniform(0.02, 0.3))
 
     def do_pieces(self, wire, reply):
-        at, delay = self.random.randrange(1, len(reply)), self._soon()
-        wire.deliver(reply[:at], delay)
-        wire.deliver(reply[at:], delay)
+        at = self.random.randrange(1, len(reply))
+        wire.deliver(reply[:at], self._soon(), reply[at:])
 
     def do_other_id(self, wire, reply):
         tid = int.from_bytes(reply[:2], "big")
