@@ -9,9 +9,10 @@ whole, and the connection given up, as soon as one of these is seen:
 - behind a whole frame, bytes that cannot begin another (the frame itself is then not used);
 - a broken-off frame, and then a piece that begins as a reply of its own.
 
-With one request in flight this is complete: when something follows a broken-off reply, the request
-it belonged to has expired. With more, a device that breaks replies off *and* sends bytes that are
-no Modbus could still fill the one with the other: one reason why ``in_flight`` is 1 by default.
+With one request in flight only a late reply can follow a broken-off one, and it is known by its
+header. With more, two holes stay that no check can close: bytes that are no Modbus at all, and a
+single first byte of the next reply, may fill a reply that broke off. One reason more why
+``in_flight`` is 1 by default.
 """
 
 from collections.abc import Container
