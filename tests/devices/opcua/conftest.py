@@ -208,8 +208,7 @@ class AsyncuaBench:
 @pytest.fixture(
     params=[
         pytest.param({}, id="polled"),
-        pytest.param({"max_nodes": 5}, id="polled-in-small-reads"),
-        pytest.param({"stock": True}, id="polled-by-the-stock-lane"),
+        pytest.param({"stock": True, "max_nodes": 5}, id="polled-by-the-stock-lane"),
         pytest.param({"subscribe": True}, id="subscribed"),
         pytest.param({"subscribe": True, "stock": True}, id="subscribed-by-the-stock-lane"),
     ]

@@ -90,6 +90,17 @@ async def test_what_is_no_number_is_bad_with_its_reason(make, shared_server, sub
     assert sink.quality[3] is Quality.CONFIG_ERROR
 
 
+async def test_group_larger_than_the_server_takes_is_read_in_parts(make, shared_server):
+    await shared_server.start()
+    names = ("s=Small", "s=Fixed", "i=1014", "i=1090", "s=Double")
+    driver, sink = make(here(*names), shared_server.url, max_nodes=2)
+    await driver.connect()
+    await heard(driver, sink, *range(5))
+    assert [len(batch.values) for batch in sink.batches] == [2, 2, 1]
+    assert driver.counters.requests == 3
+    assert set(sink.quality.values()) == {Quality.GOOD}
+
+
 async def test_scaled_tag_is_read_and_written_in_its_unit(make, shared_server):
     await shared_server.start()
     more = {"scale": 0.5, "offset": -40.0, **ANY}
