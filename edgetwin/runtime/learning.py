@@ -96,7 +96,6 @@ class Learning:
         except ModelError as error:  # it can watch until the next start; then it learns again
             log.warning("%s", error)
         self._turns.turn(ModelInstalled(lesson.detector, onnx, hashlib.sha256(onnx).hexdigest()))
-        log.info("%s: learned; the model is watching", plan.name)
 
     def _fail(self, detector: int, reason: str) -> None:
         log.warning("%s: no model: %s", self._plan.detectors[detector].name, reason)
