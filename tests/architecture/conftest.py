@@ -24,8 +24,16 @@ class Source:
         return (node for node in ast.walk(self.tree) if isinstance(node, kind))
 
 
-def read_sources(*folders: str) -> list[Source]:
-    paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+def is_python(path: Path) -> bool:
+    """By its name, or by its first line: scripts have no ending."""
+    if path.suffix or not path.is_file():
+        return path.suffix == ".py"
+    with path.open("rb") as file:
+        return b"python" in file.readline()
+
+
+def read_sources(folder: str) -> list[Source]:
+    paths = sorted(filter(is_python, (ROOT / folder).rglob("*")))
     texts = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in paths}
     return [Source(name, text, ast.parse(text, name)) for name, text in texts.items()]
 

@@ -1,4 +1,4 @@
-"""The seam every control law is behind: frozen settings, state handed in and out, no clock, no limits of its own."""
+"""The seam every control law is behind: frozen settings, state handed in and out, no clock."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,7 +6,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a law sees in one step. ``dt`` is in seconds since its last step; ``inputs`` are its other tags."""
+    """What a law sees in one step.
+
+    ``dt`` is in seconds since its last step; ``inputs`` are its other tags.
+    """
 
     pv: float
     sp: float
@@ -16,7 +19,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Where the output may go in this step: limits and rate together, so that a law can stop winding up."""
+    """Where the output may go in this step: limits and rate, so that a law can stop winding up."""
 
     low: float
     high: float
