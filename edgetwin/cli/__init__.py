@@ -1,26 +1,57 @@
 """The commands. Each imports what it needs when it runs, so that ``--help`` answers at once."""
 
 import argparse
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from edgetwin.core.errors import ConfigError, EdgetwinError
 
-_USAGE = """\
-edgetwin run CONFIG          run the gateway
-edgetwin check CONFIG        say everything that is wrong with a configuration
-edgetwin status [CONFIG]     how a running gateway is
-edgetwin tags [PATTERN]      every value: quality, times, age
-edgetwin loop NAME MODE      set a loop to off, shadow or auto
-edgetwin learn CONFIG        learn what is normal, without control or upstream
-edgetwin replay RECORDING    run a recording again and compare every frame
+_COMMANDS = {
+    "run": ("CONFIG", "run the gateway"),
+    "check": ("CONFIG", "say everything that is wrong with a configuration"),
+    "status": ("[CONFIG]", "how a running gateway is"),
+    "tags": ("[PATTERN]", "every value: quality, times, age"),
+    "loop": ("NAME MODE", "set a loop to off, shadow or auto"),
+    "learn": ("CONFIG", "learn what is normal, without control or upstream"),
+    "replay": ("RECORDING", "run a recording again and compare every frame"),
+}
+_LIST = "\n".join(f"  edgetwin {n:<7}{takes:<11}{text}" for n, (takes, text) in _COMMANDS.items())
+_OUTLINE = f"""\
+The gateway beside the machine.
+
+{_LIST}
+
+More about one of them: edgetwin COMMAND --help
 """
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the words on the command line."""
+
+    def error(self, message: str) -> NoReturn:
+        """One sentence and where to read on, exit code 2."""
+        end = "" if message.endswith("?") else "."
+        sys.stderr.write(f"{self.prog}: {message}{end} See: {self.prog} --help\n")
+        sys.exit(2)
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes 20 ms."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Print it and end."""
+        from importlib.metadata import version  # noqa: PLC0415 - see the docstring
+
+        print(f"edgetwin {version('edgetwin')}")
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 findings or failure, 2 usage, 78 configuration."""
-    options = _parser().parse_args(arguments)
+    options = _parse(list(sys.argv[1:] if arguments is None else arguments))
     command = importlib.import_module(f"edgetwin.cli.{options.module}")
     try:
         code: int = getattr(command, options.command)(options)
@@ -36,31 +67,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _parse(words: list[str]) -> argparse.Namespace:
+    parser = _parser()
+    if not words:
+        parser.error("a command is missing")
+    if not words[0].startswith("-") and words[0] not in _COMMANDS:
+        near = difflib.get_close_matches(words[0], _COMMANDS, 1)
+        meant = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(_COMMANDS)}"
+        parser.error(f"'{words[0]}' is no command. {meant}")
+    return parser.parse_args(words)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="edgetwin",
-        usage=_USAGE,
-        description="The gateway beside the machine.",
+        usage="edgetwin COMMAND …",
+        description=_OUTLINE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=_version())
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _configured(commands, "run", "run", "run the gateway")
-    _configured(commands, "check", "check", "say everything that is wrong with a configuration")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show which edgetwin this is")
+    commands = parser.add_subparsers(
+        dest="command", required=True, prog="edgetwin", help=argparse.SUPPRESS, metavar="COMMAND"
+    )
+    _configured(commands, "run", "run")
+    _configured(commands, "check", "check")
     _asking(commands)
-    learn = _configured(commands, "learn", "learn", "learn what is normal, without control")
+    learn = _configured(commands, "learn", "learn")
     learn.add_argument("--from", dest="recording", help="learn from a recording, not live")
-    replay = _command(commands, "replay", "replay", "run a recording again, compare every frame")
+    replay = _command(commands, "replay", "replay")
     replay.add_argument("recording", help="a .frames file; they lie in STATE/recordings")
     replay.add_argument("--json", action="store_true", help="for programs")
     return parser
 
 
-def _asking(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    status = _command(commands, "status", "ask", "how a running gateway is")
-    tags = _command(commands, "tags", "ask", "every value: quality, times, age")
+def _asking(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    status = _command(commands, "status", "ask")
+    tags = _command(commands, "tags", "ask")
     tags.add_argument("pattern", nargs="?", default="*", help="such as 'pump/*'")
-    loop = _command(commands, "loop", "ask", "set a loop to off, shadow or auto")
+    loop = _command(commands, "loop", "ask")
     loop.add_argument("name", help="the loop's name")
     loop.add_argument("mode", choices=("off", "shadow", "auto"))
     for command in (status, tags, loop):
@@ -71,23 +115,22 @@ def _asking(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    commands: "argparse._SubParsersAction[_Parser]",
     name: str,
     module: str,
-    text: str,
 ) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text)
+    text = _COMMANDS[name][1]
+    command = commands.add_parser(name, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(module=module)
     return command
 
 
 def _configured(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    commands: "argparse._SubParsersAction[_Parser]",
     name: str,
     module: str,
-    text: str,
 ) -> argparse.ArgumentParser:
-    command = _command(commands, name, module, text)
+    command = _command(commands, name, module)
     command.add_argument("config", help="the configuration, a YAML file")
     command.add_argument(
         "--set",
@@ -99,9 +142,3 @@ def _configured(
     )
     command.add_argument("-v", "--verbose", action="store_true", help="log more")
     return command
-
-
-def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 (costs 20 ms, needed for --version only)
-
-    return f"edgetwin {version('edgetwin')}"

@@ -107,8 +107,9 @@ def ask(state: Path, request: Message) -> Message:
             line.sendall(json.dumps(request).encode() + b"\n")
             answer: Message = json.loads(_read_line(line))
     except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", "") or str(error)
         raise NotRunning(
-            f"No edgetwin answers on {state} ({error}). Start it with: edgetwin run CONFIG"
+            f"no edgetwin runs on {state} ({cause}). Start it with: edgetwin run CONFIG"
         ) from error
     if "error" in answer:
         raise EdgetwinError(str(answer["error"]))
