@@ -79,7 +79,8 @@ class Loop:
         self._guard = guard
         self._senses = Senses(plan, tags)
         self._outputs = Outputs(plan)
-        self._soonest = plan.every * 4 // 5
+        # The scan nearest to the due time counts, so that a late one does not cost the next.
+        self._soonest = plan.every - min(plan.every, tags[plan.pv].period) // 2
         self._longest = MOST_PERIODS * max(plan.every, tags[plan.pv].period)
         self._good_scans = 0
         self._sample: Sample | None = None
@@ -160,7 +161,7 @@ class Loop:
             self._failures = 0
             return EMPTY
         mv = self._tags[self.plan.mv].name
-        told = f"{mv} was not written as asked ({result.outcome}). {result.detail}".rstrip()
+        told = f"{mv} was not written as asked ({result.outcome}): {result.detail or 'no reason'}."
         if self.mode is not Mode.AUTO:
             return self._tell(EventKind.WRITE_FAILED, told, tag=mv)
         if result.outcome in (WriteOutcome.NO_COMMUNICATION, WriteOutcome.EXPIRED):

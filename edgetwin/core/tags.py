@@ -46,7 +46,8 @@ class WriteLimits:
 
     The guard checks each write against it. ``rate`` is the largest change per second (inf: none);
     a new value closer than ``deadband`` to what stands is not worth a write; ``tolerance`` is how
-    far the read-back may differ (the resolution of the device's type).
+    far the read-back may differ (the resolution of the device's type). ``read_back`` is False only
+    where the device shows something else at that place; then its word is all there is.
     """
 
     low: float
@@ -54,6 +55,7 @@ class WriteLimits:
     rate: float = math.inf
     deadband: float = 0.0
     tolerance: float = 0.0
+    read_back: bool = True
 
 
 @dataclass(frozen=True, slots=True)

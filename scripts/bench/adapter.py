@@ -61,6 +61,7 @@ class Adapter(Sut):
                     "law": "formula",
                     "is": f"(pv + {loop['offset']}) % 4294967296",
                     "pv": f"{first}/loop_read",
+                    "sp": 0,
                     "mv": f"{first}/loop_write",
                     "every": f"{loop['period_ms']} ms",
                     "mode": "auto",
@@ -90,7 +91,8 @@ def _device(plan: dict, name: str, where: str, tags: list[dict]) -> dict:
     loop = plan.get("loop")
     if loop and name == plan["devices"][0]["name"]:
         fast = {"scan": f"{loop['period_ms']} ms"}
-        limits = {"write": {"min": 0, "max": 4294967295}}
+        # the plant answers every read with its clock, also of the setpoint: nothing to verify
+        limits = {"write": {"min": 0, "max": 4294967295, "read_back": False}}
         listed["loop_read"] = _tag(loop["read"], modbus) | fast
         listed["loop_write"] = _tag(loop["write"], modbus) | limits
     device = {"scan": f"{plan['period_ms']} ms", "tags": listed}

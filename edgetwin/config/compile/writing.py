@@ -47,6 +47,7 @@ def limits(tag: ModbusTag | OpcuaTag, kind: ValueType, draft: Draft) -> WriteLim
         rate=step("rate", write.rate, math.inf),
         deadband=step("deadband", write.deadband, 0.0),
         tolerance=step("tolerance", write.tolerance, resolution(tag, kind, low, high)),
+        read_back=write.read_back,
     )
 
 

@@ -7,6 +7,7 @@ from edgetwin.config.kinds import (
     NUMBER,
     RATE,
     STEP,
+    SWITCH,
     TEXT,
     choice,
     duration,
@@ -46,6 +47,12 @@ class Write(Section):
         "How far the value read back may differ from the one written.",
         example="0.05",
         unless="the resolution of the tag's type",
+    )
+    read_back: bool = option(
+        SWITCH,
+        "Whether each write is read back; false only where the device shows something else there.",
+        default="true",
+        example="false",
     )
 
 

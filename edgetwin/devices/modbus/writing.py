@@ -58,8 +58,16 @@ class Writing:
         self.answer(result_of(self.request, outcome, detail, read_back))
 
     def read_back(self) -> None:
-        """The device has taken it, or says so: look."""
+        """The device may have taken it: look."""
         self.line.send_first(ReadBack(self))
+
+    def taken(self) -> None:
+        """The device says it has taken it: look, unless told that this shows nothing."""
+        limits = self.target.tag.write
+        if limits is None or limits.read_back:
+            self.read_back()
+        else:
+            self.end(WriteOutcome.WRITTEN)
 
 
 class WriteAsk(Ask):
@@ -80,7 +88,7 @@ class WriteAsk(Ask):
 
     def good(self, frame: bytes) -> None:  # noqa: ARG002  an echo says nothing new
         """The device echoed it."""
-        self._writing.read_back()
+        self._writing.taken()
 
     def failed(self, failure: Failure) -> None:
         """Refused, or nobody knows."""
@@ -111,7 +119,8 @@ class ReadBack(Ask):
         if abs(held - wanted) <= slack(tag, wanted):
             self._writing.end(WriteOutcome.WRITTEN, read_back=held)
             return
-        detail = f"{wanted:g} {tag.unit} was written, {held:g} {tag.unit} is read back"
+        unit = f" {tag.unit}" if tag.unit else ""
+        detail = f"{wanted:.10g}{unit} was written, {held:.10g}{unit} is read back"
         self._writing.end(WriteOutcome.NOT_VERIFIED, detail, held)
 
     def failed(self, failure: Failure) -> None:

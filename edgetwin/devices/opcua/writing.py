@@ -121,6 +121,10 @@ class Writer:
         if status >> 30 > 1:
             self._answer(request, WriteOutcome.REFUSED, words(status))
             return
+        limits = self._tags[request.tag].write
+        if limits is not None and not limits.read_back:
+            self._answer(request, WriteOutcome.WRITTEN, "")
+            return
         self._deliver.counters.requests += 1
         sent = self._deliver.mark()
         self._lane.reader([setpoint.node])(
@@ -140,7 +144,7 @@ class Writer:
         elif abs(seen - wanted) <= slack:
             self._answer(request, WriteOutcome.WRITTEN, "", seen)
         else:
-            text = f"the device took {wanted:g} and now holds {seen:g}"
+            text = f"the device took {wanted:.10g} and now holds {seen:.10g}"
             self._answer(request, WriteOutcome.NOT_VERIFIED, text, seen)
 
     def _fail(self, request: WriteRequest, sent: int, error: Exception) -> None:
