@@ -44,7 +44,7 @@ class Steady:
     """A scorer that says what the first column of the newest row is."""
 
     def score(self, window):
-        return Score(float(window[-1, 0]) / 10, np.array([0.75, 0.25]))
+        return Score(float(window[-1, 0]) / 5, np.array([0.75, 0.25]))
 
 
 def make():

@@ -224,10 +224,15 @@ def test_loop_back_from_shadow_continues_at_the_mv_that_stands():
 
 
 def test_law_runs_at_its_own_period_though_the_pv_comes_faster():
-    skid = Skid().scan(200, dt=10)
+    skid = Skid(every=5 * SCAN * MS).scan(100)
     times = [ms for ms, _ in skid.writes]
-    assert all(b - a >= 80 for a, b in pairwise(times))
+    assert {b - a for a, b in pairwise(times)} == {5 * SCAN}
     assert len(times) >= 15
+
+
+def test_late_scan_does_not_cost_the_next_one():
+    skid = Skid().scan(4).scan(dt=140).scan(dt=60).scan(3)
+    assert [b - a for (a, _), (b, _) in pairwise(skid.writes)] == [140, 60, 100, 100, 100]
 
 
 def test_scan_that_comes_a_little_early_is_not_missed():
