@@ -52,6 +52,8 @@ async def _demo(asked: argparse.Namespace, narrator: Narrator) -> int:
         f"Ctrl-C ends it sooner."
     )
     pace = Pace.within(asked.seconds)
+    narrator.chapter("Start")
+    narrator.deed("we start plant, meter, broker and daemon, each a process of its own")
     async with Stage(asked.config, pace) as stage:
         try:
             await Story(stage, narrator, pace).tell(keep=asked.keep)

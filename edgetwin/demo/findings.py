@@ -59,7 +59,7 @@ def record_table(status: Status, seen: Received) -> list[tuple[str, str]]:
         ("anomalies", f"{kinds.count('anomaly')}, cleared {kinds.count('anomaly cleared')}"),
         ("writes", f"{status['writes']}, refused or failed {refused}"),
         ("sense to write", f"p50 {_ms(quantiles, 'p50')}, p99 {_ms(quantiles, 'p99')}"),
-        ("records sent", f"{seen.records}, missing {seen.missing}, doubled {seen.doubles}"),
+        ("records", f"{seen.records} received, missing {seen.missing}, doubled {seen.doubles}"),
         ("bytes", f"{raw:,} raw, {seen.size:,} sent: {100 * seen.size / raw:.0f} %"),
         ("memory", f"{status['rss_mb']:.0f} MB RSS, peak {status['peak_rss_mb']:.0f} MB"),
         ("CPU", f"{100 * status['cpu_s'] / max(1.0, status['uptime_s']):.1f} % of one core"),

@@ -26,6 +26,7 @@ class Gateway:
         self.log = state / "daemon.log"
         self._config = config
         self._process: Process | None = None
+        self._asked = asyncio.Event()
 
     async def start(self, options: Iterable[str]) -> None:
         """Start it with some options of the configuration overridden (``path=value``)."""
@@ -73,6 +74,7 @@ class Gateway:
 
     async def stop(self) -> int:
         """SIGTERM, as systemd would. Its exit code; -9 if it had to be killed."""
+        self._asked.set()
         process = self._process
         if process is None:
             return 0
@@ -84,6 +86,15 @@ class Gateway:
         except TimeoutError:
             process.kill()
             return await process.wait()
+
+    async def died(self) -> int:
+        """Wait until it ends without being asked to. Its exit code."""
+        if self._process is None:
+            raise RuntimeError("the daemon was never started")
+        code = await self._process.wait()
+        if self._asked.is_set():
+            await asyncio.Event().wait()  # it ended as it should: there is nothing to tell
+        return code
 
     @property
     def last_words(self) -> list[str]:

@@ -1,6 +1,7 @@
 """The voice of the demo: one fact a line, with its time, in colour where that helps."""
 
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
@@ -8,7 +9,7 @@ from typing import TextIO
 
 from edgetwin.runtime.clock import monotonic_ns
 
-WIDTH = 96
+WIDEST, NARROWEST = 100, 60
 INDENT = " " * 11
 
 _BOLD, _DIM, _GREEN, _YELLOW, _RED = "1", "2", "32", "33", "31"
@@ -25,6 +26,7 @@ class Narrator:
         """``out`` is stdout unless said otherwise. NO_COLOR and pipes are respected."""
         self._out = out or sys.stdout
         self._colour = self._out.isatty() and not os.environ.get("NO_COLOR")
+        self._width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns))
         self._began = monotonic_ns()
 
     @property
@@ -75,7 +77,7 @@ class Narrator:
 
     def _line(self, text: str, colour: str = "") -> None:
         stamp = f"[{self.seconds:5.1f} s] "
-        first, *rest = textwrap.wrap(text, WIDTH - len(stamp)) or [""]
+        first, *rest = textwrap.wrap(text, self._width - len(stamp)) or [""]
         for start, part in ((stamp, first), *((INDENT, part) for part in rest)):
             self._write(start + self._painted(part, colour))
 

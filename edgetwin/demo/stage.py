@@ -68,7 +68,7 @@ class Stage:
             *("edgetwin.demo.serve", "plant", "--seed", str(SEED)),
             *("--every", str(STEP_S / pace.speed), "--speed", str(pace.speed)),
         )
-        broker = await self._child("edgetwin.demo.broker")
+        broker = await self._child("edgetwin.demo.broker")  # both start side by side
         (broker_port,) = await broker.ports()
         self.line = Line(broker_port)
         line_port = await self.line.start()

@@ -6,6 +6,7 @@ promised and is not to be seen ends the story.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from edgetwin.demo.subscriber import Message, Received
 
 LOOP = "pressure"
 PRESSURE = "skid/discharge_pressure"
+NO_BREAK = "\u00a0"
 
 
 class Story:
@@ -37,6 +39,21 @@ class Story:
         Raises:
             NotSeen: something promised was not to be seen.
         """
+        telling = asyncio.create_task(self._chapters(keep=keep), name="story")
+        died = asyncio.create_task(self._stage.gateway.died(), name="daemon")
+        try:
+            await asyncio.wait({telling, died}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (telling, died):
+                task.cancel()
+            await asyncio.gather(telling, died, return_exceptions=True)
+        if not died.cancelled():
+            raise NotSeen(f"the daemon goes on running (it ended with exit code {died.result()})")
+        telling.result()
+
+    # ------------------------------------------------------------ chapters
+
+    async def _chapters(self, *, keep: bool) -> None:
         await self._starts()
         await self._learns()
         await self._steers()
@@ -49,16 +66,12 @@ class Story:
         self._say.chapter("What it came to")
         self._say.table(record_table(status, self._seen))
 
-    # ------------------------------------------------------------ chapters
-
     async def _starts(self) -> None:
-        self._say.chapter("The daemon starts")
-        await self._received(lambda r: bool(r.births), 20, "the gateway tells its birth over MQTT")
+        await self._received(lambda r: bool(r.births), 30, "the gateway tells its birth over MQTT")
         birth = self._seen.births[-1]
-        measured = [tag for tag in birth["tags"] if tag["kind"] == "measured"]
+        measured = sum(tag["kind"] == "measured" for tag in birth["tags"])
         self._say.good(
-            f"{birth['gateway']} is online: {len(birth['tags'])} tags, {len(measured)} of them "
-            f"measured"
+            f"{birth['gateway']} is online: {len(birth['tags'])} tags, {measured} of them measured"
         )
         status = await self._status(_all_good, 20, "all devices answer and all their tags are good")
         for device in status["devices"]:
@@ -69,13 +82,14 @@ class Story:
 
     async def _learns(self) -> None:
         self._say.chapter("It learns what normal is, and watches the loop in shadow")
-        status = await self._status(lambda s: bool(s["loops"]), 5, "there is a loop to watch")
-        loop = status["loops"][0]
-        self._say.fact(f"model: {status['detectors'][0]['state']}")
-        self._say.fact(
-            f"loop {loop['name']}: {loop['state']}; it would write {loop['out'] or 0:.0f} 1/min, "
-            f"the skid's own switch has {loop['mv'] or 0:.0f}"
-        )
+        for part in range(1, 4):
+            status = await self._status(_rows_learned(part * 50), 20, "the model learns")
+            self._say.fact(f"{status['detectors'][0]['name']}: {status['detectors'][0]['state']}")
+            loop = status["loops"][0]
+            self._say.fact(
+                f"loop {loop['name']}: {loop['state']}; pv {loop['pv']:.2f}, it would set "
+                f"{loop['out']:.0f} 1/min, the skid's own switch has {loop['mv']:.0f}"
+            )
         learned = await self._event("learned", 60, "the model has learned")
         self._say.good(learned["text"])
         self._shadow = await self._span(0, 1, "the pressure is told in summaries")
@@ -92,7 +106,7 @@ class Story:
         await asyncio.sleep(self._pace.lasts(4.0))
         held = await self._hold(self._pace.lasts(9.0) + self._pace.extra_s / 2)
         status = await self._status(lambda s: s["writes"] > 0, 5, "the loop writes setpoints")
-        self._say.good(f"pressure in auto: {held}; {status['writes']} writes, each read back")
+        self._say.good(f"pressure in auto: {held}; {status['writes']} setpoints written")
 
     async def _hold(self, seconds: float) -> Span:
         first = len(self._seen.summaries)
@@ -126,8 +140,8 @@ class Story:
         self._say.alarm(f"after {self._say.seconds - began:.1f} s: {stuck['text']}")
         fault = await self._event("loop fault", 10, "the loop goes to its fail-safe", since=known)
         self._say.alarm(fault["text"])
-        status = await self._status(lambda s: s["loops"][0]["faulted"], 5, "the loop is in fault")
-        self._say.fact(f"loop {LOOP}: {status['loops'][0]['state']}")
+        blind = await self._event("model unavailable", 10, "the model says so too", since=known)
+        self._say.fact(f"{blind['text']}: no false answer")
         self._deed("we let the sensor live again", "heal")
         back = await self._event("loop back", 30, "the loop comes back by itself", since=known)
         self._say.good(back["text"])
@@ -145,13 +159,14 @@ class Story:
             "the last will tells the subscriber",
         )
         self._say.alarm("the broker tells the subscriber: the gateway is offline (last will)")
-        await asyncio.sleep(lasts)
-        away = await self._status(lambda s: _backlog(s) > 0, 5, "records wait in the outbox")
-        self._say.fact(
-            f"{_backlog(away)} records wait in the outbox on disk; the field side went on: "
-            f"{away['readings']['taken'] - before['readings']['taken']} readings, "
-            f"{away['writes'] - before['writes']} writes"
-        )
+        for _ in range(2):
+            await asyncio.sleep(lasts / 2)
+            away = await self._status(lambda s: _backlog(s) > 0, 5, "records wait in the outbox")
+            self._say.fact(
+                f"{_backlog(away)} records wait on disk; the field side went on: "
+                f"{away['readings']['taken'] - before['readings']['taken']} readings, "
+                f"{away['writes'] - before['writes']} writes"
+            )
         began = self._deed("we mend the line")
         self._stage.line.mend()
         await self._status(lambda s: _connected(s) and _backlog(s) == 0, 40, "the outbox drains")
@@ -214,10 +229,23 @@ class Story:
         seen = self._seen
         if seen.missing or seen.gaps:
             raise NotSeen(f"nothing is lost ({seen.missing} missing, {len(seen.gaps)} gaps)")
+        doubles = f"{seen.doubles} came twice and are known" if seen.doubles else "none doubled"
         self._say.good(
-            f"{seen.records} records of {len(seen.sequences)} streams, none missing, "
-            f"{seen.doubles} came twice and were known by their sequence"
+            f"{seen.records} records of {len(seen.sequences)} streams received so far, by their "
+            f"sequence none missing, {doubles}"
         )
+
+
+def _rows_learned(rows: int) -> Callable[[Status], bool]:
+    """Whether the model has seen so many rows, and the loop has an output to show."""
+
+    def fact(status: Status) -> bool:
+        detector, loop = status["detectors"][0], status["loops"][0]
+        found = re.search(r"(\d+) of \d+ rows", detector["state"])
+        shown = None not in (loop["pv"], loop["out"], loop["mv"])
+        return shown and (found is None or int(found[1]) >= rows)
+
+    return fact
 
 
 def _all_good(status: Status) -> bool:
@@ -242,5 +270,5 @@ def _shares(anomaly: Message) -> str:
     facts = dict(anomaly["facts"])
     score, limit = facts.pop("score"), facts.pop("limit")
     tags = sorted(facts.items(), key=lambda item: -item[1])[:3]
-    named = ", ".join(f"{name} {share:.0%}".replace("%", " %") for name, share in tags)
+    named = ", ".join(f"{name} {share:.0%}".replace("%", NO_BREAK + "%") for name, share in tags)
     return f"{named}; score {score:.2f}, limit {limit:g}"

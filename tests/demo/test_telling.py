@@ -97,7 +97,7 @@ def test_the_account_counts_what_the_daemon_and_the_subscriber_say(received):
     assert account["anomalies"] == "1, cleared 1"
     assert account["writes"] == "12, refused or failed 1"
     assert account["sense to write"] == "p50 0.15 ms, p99 2.50 ms"
-    assert account["records sent"] == "3, missing 0, doubled 0"
+    assert account["records"] == "3 received, missing 0, doubled 0"
     assert account["bytes"].startswith(f"32,000 raw, {received.size:,} sent: ")
     assert account["CPU"] == "5.0 % of one core"
     assert (
@@ -106,7 +106,8 @@ def test_the_account_counts_what_the_daemon_and_the_subscriber_say(received):
     )
 
 
-def test_a_long_fact_is_wrapped_under_its_beginning_and_a_pipe_gets_no_colour():
+def test_a_long_fact_is_wrapped_under_its_beginning_and_a_pipe_gets_no_colour(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     out = io.StringIO()
     narrator = Narrator(out)
     narrator.alarm("word " * 40)
@@ -114,7 +115,7 @@ def test_a_long_fact_is_wrapped_under_its_beginning_and_a_pipe_gets_no_colour():
     lines = out.getvalue().splitlines()
     assert lines[0].startswith("[  0.0 s] word")
     assert lines[1].startswith("           word")
-    assert all(len(line) <= 96 for line in lines)
+    assert all(len(line) <= 80 for line in lines)
     assert "\x1b" not in out.getvalue()
     assert lines[-2].index("3") == lines[-1].index("4")
 
