@@ -138,7 +138,7 @@ class Engine:
 
     def _link(self, turn: _Turn, cause: Link, now: Instant) -> None:
         device = self.plan.devices[cause.device]
-        if self.watch.link(cause.device, up=cause.up):
+        if self.watch.link(cause):
             kind = EventKind.DEVICE_BACK if cause.up else EventKind.DEVICE_LOST
             text = f"{device.name} answers" if cause.up else cause.reason
             turn.events.append(Event(kind, device.name, text))

@@ -1,7 +1,8 @@
-"""Tells once when tags go bad and when they are good again, grouped by device and reason.
+"""Tells once when devices are lost and found, and when tags go bad and are good again.
 
 A flapping tag must not flood anybody: qualities are compared once a second, and all tags of a
-device that went the same way become one event.
+device that went the same way become one event. A device that cannot be reached is told once for
+each reason: while it boots, the reasons follow each other; while it is gone, they repeat.
 """
 
 from collections import defaultdict
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from edgetwin.core.event import Event, EventKind
+from edgetwin.core.frame import Link
 from edgetwin.core.plan import SECOND, GatewayPlan
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import Instant
@@ -17,6 +19,7 @@ from edgetwin.core.tags import TagKind, TagTable
 from edgetwin.core.twin import Twin
 
 _NAMED = 5
+_REASONS = 5
 
 
 class QualityWatch:
@@ -28,12 +31,21 @@ class QualityWatch:
         self._measured = np.array([t.kind is TagKind.MEASURED for t in plan.tags], bool)
         self._told_bad = np.zeros(len(plan.tags), bool)
         self._down: set[int] = {device.index for device in plan.devices}
+        self._told_reasons: dict[int, set[str]] = defaultdict(set)
         self._next = 0
 
-    def link(self, device: int, *, up: bool) -> bool:
+    def link(self, link: Link) -> bool:
         """Note a device found or lost. Says whether that is news."""
-        news = (device in self._down) == up
-        (self._down.discard if up else self._down.add)(device)
+        device, told = link.device, self._told_reasons[link.device]
+        if link.up:
+            news = device in self._down
+            self._down.discard(device)
+            told.clear()
+            return news
+        self._down.add(device)
+        news = link.reason not in told and len(told) < _REASONS
+        if news:
+            told.add(link.reason)
         return news
 
     def is_down(self, device: int) -> bool:

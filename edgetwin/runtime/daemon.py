@@ -132,14 +132,16 @@ class Daemon:
         shortest = min((g.period for g in device.groups), default=SECOND)
         offset = device.index * shortest // max(1, len(self.plan.devices))
         parts = (self.field, self._scheduler)
-        return Supervisor(device, lambda: self._driver(device), parts, offset)
-
-    def _driver(self, device: DevicePlan) -> Driver:
-        module, _, name = DRIVERS[device.driver].partition(":")
-        driver: Driver = getattr(importlib.import_module(module), name)(
-            device, self.plan.tags, self.field, clock.now
+        made = _driver_class(device.driver)  # imported now: later it would cost others' deadlines
+        return Supervisor(
+            device, lambda: made(device, self.plan.tags, self.field, clock.now), parts, offset
         )
-        return driver
+
+
+def _driver_class(name: str) -> Callable[..., Driver]:
+    module, _, attribute = DRIVERS[name].partition(":")
+    driver: Callable[..., Driver] = getattr(importlib.import_module(module), attribute)
+    return driver
 
 
 def _tick_period(plan: GatewayPlan) -> int:

@@ -113,9 +113,12 @@ class Field:
 
     # ------------------------------------------------------------ devices
 
-    def device_up(self, device: int, driver: Driver) -> None:
-        """A device answers: writes for it go to this driver."""
+    def attach(self, device: int, driver: Driver) -> None:
+        """A device is connected: writes for it go to this driver."""
         self._drivers[device] = driver
+
+    def device_up(self, device: int) -> None:
+        """A device answers."""
         self.turn(Link(device, up=True))
 
     def device_down(self, device: int, reason: str) -> None:

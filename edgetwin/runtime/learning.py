@@ -98,7 +98,6 @@ class Learning:
         self._turns.turn(ModelInstalled(lesson.detector, onnx, hashlib.sha256(onnx).hexdigest()))
 
     def _fail(self, detector: int, reason: str) -> None:
-        log.warning("%s: no model: %s", self._plan.detectors[detector].name, reason)
         self._turns.turn(ModelUnavailable(detector, reason))
 
 

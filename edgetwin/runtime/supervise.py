@@ -1,11 +1,12 @@
 """Keeps one device alive for years: connect, scan on the grid, notice the loss, try again.
 
-    connect ──▶ up: scans on their grid ──▶ lost ──▶ down, wait ──┐
-       ▲                                                          │
-       └──────────────────────────────────────────────────────────┘
+    connect ──▶ scans on their grid ──▶ up: it has answered ──▶ lost ──▶ down, wait ──┐
+       ▲                                                                              │
+       └──────────────────────────────────────────────────────────────────────────────┘
 
-The first loss is told once; repeats of the same reason are counted. The wait doubles from half a
-second to the device's ``retry``.
+A connection is not an answer: with a wrong unit id behind a gateway it stands, and nobody speaks.
+So a device is up from its first answer on. Until then the wait doubles, from half a second to the
+device's ``retry``.
 """
 
 import asyncio
@@ -14,8 +15,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from edgetwin.core.errors import DeviceLost
 from edgetwin.core.plan import SECOND, DevicePlan
+from edgetwin.core.quality import Quality
 from edgetwin.devices.driver import Driver
 from edgetwin.runtime.field import Field
 from edgetwin.runtime.scheduler import Job, Scheduler
@@ -23,11 +27,13 @@ from edgetwin.runtime.scheduler import Job, Scheduler
 log = logging.getLogger("edgetwin.device")
 
 _FIRST_WAIT = SECOND // 2
+_LISTEN = SECOND // 20
+_NO_ANSWER = (Quality.NOT_YET_READ, Quality.NO_COMMUNICATION, Quality.DEVICE_FAULT)
 
 
 @dataclass(slots=True)
 class Health:
-    """What is known of one device's line, for status."""
+    """What is known of one device's line, for status. ``losses`` counts those that were up."""
 
     up: bool = False
     reason: str = "not connected yet"
@@ -62,7 +68,7 @@ class Supervisor:
             since = self.health.connects
             try:
                 await driver.connect()
-                self._up(driver)
+                self._scan_all(driver)
                 await driver.lost()
             except DeviceLost as error:
                 self._down(str(error))
@@ -75,15 +81,14 @@ class Supervisor:
             wait = _FIRST_WAIT if self.health.connects > since else min(2 * wait, self.plan.retry)
             await asyncio.sleep(wait / SECOND)
 
-    def _up(self, driver: Driver) -> None:
-        self.health.up, self.health.reason = True, ""
-        self.health.connects += 1
-        self._field.device_up(self.plan.index, driver)
+    def _scan_all(self, driver: Driver) -> None:
+        self._field.attach(self.plan.index, driver)
         for group in self.plan.groups:
             scan = self._scan(driver, group.number)
             scan()  # the first values are wanted now, the grid is for the rest
             offset = self._offset % group.period or group.period
             self.health.jobs.append(self._scheduler.every(group.period, scan, offset))
+        self.health.jobs.append(self._scheduler.every(_LISTEN, self._listen))
 
     def _scan(self, driver: Driver, group: int) -> Callable[[], None]:
         def scan() -> None:
@@ -92,12 +97,21 @@ class Supervisor:
 
         return scan
 
+    def _listen(self) -> None:
+        """Up as soon as one tag says anything but that nobody speaks; then listening is over."""
+        quality = self._field.engine.twin.quality
+        tags = [tag for group in self.plan.groups for tag in group.tags]
+        if np.isin(quality[tags], _NO_ANSWER).all():
+            return
+        self._scheduler.cancel(self.health.jobs.pop())
+        self.health.up, self.health.reason = True, ""
+        self.health.connects += 1
+        self._field.device_up(self.plan.index)
+
     def _down(self, reason: str) -> None:
-        news = self.health.up or reason != self.health.reason
-        self.health.losses += 1
+        self.health.losses += self.health.up
         self.health.up, self.health.reason = False, reason
-        if news:
-            self._field.device_down(self.plan.index, reason)
+        self._field.device_down(self.plan.index, reason)
 
     def _stop_scans(self) -> None:
         for job in self.health.jobs:

@@ -25,6 +25,9 @@ from edgetwin.devices.modbus.line import Line
 
 _log = logging.getLogger(__name__)
 
+# Silence is told of the tags by the twin and of the device when it lasts.
+_TOLD_ELSEWHERE = (Trouble.LINE_LOST, Trouble.SILENT)
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -109,7 +112,7 @@ class BlockRead(Ask):
         values, objects = self._decoder.decode(frame, DATA_AT)
         if self._trouble is not None:
             self._trouble = None
-            _log.info("%s: %s are read again", self._scan.unit.name, self._words())
+            _log.info("%s: it answers again for %s", self._scan.unit.name, self._words())
         self._scan.ended()
         self._scan.unit.sink.readings(ReadingBatch(self._where, values, 0, 0, objects))
 
@@ -121,7 +124,7 @@ class BlockRead(Ask):
             return
         self.illegal = failure.is_illegal
         quality = failure.quality
-        if quality is not self._trouble and failure.trouble is not Trouble.LINE_LOST:
+        if quality is not self._trouble and failure.trouble not in _TOLD_ELSEWHERE:
             self._trouble = quality
             self._tell(failure)
         count = len(self.block.tags)
@@ -144,4 +147,6 @@ class BlockRead(Ask):
 
     def _words(self) -> str:
         first, last = (self._scan.unit.tags[i] for i in (self._where.start, self._where.stop - 1))
+        if first is last:
+            return f"{first.name} ({first.address})"
         return f"{first.name} to {last.name} ({first.address} to {last.address})"
