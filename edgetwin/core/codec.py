@@ -1,6 +1,6 @@
 """Frames to bytes and back: the recording's format, version 1.
 
-    frame   = head, input, flags, [inner], [rows], [lessons]
+    frame   = head, input, flags, [u8 how many, each a batch], [rows], [lessons]
     head    = u8 kind of input, u64 number, i64 mono, i64 wall
     input   = a batch, or rows
     batch   = u8 flags, u32 start, u32 n, [i64 x n indices], f64 x n values,
@@ -110,10 +110,12 @@ def encode(frame: Frame) -> bytes:
 
 def _put_outputs(out: list[bytes], frame: Frame) -> None:
     told = bool(frame.writes or frame.events)
-    flags = _INNER * (frame.inner is not None) | _ROWS * told | _LESSONS * bool(frame.lessons)
+    flags = _INNER * bool(frame.inner) | _ROWS * told | _LESSONS * bool(frame.lessons)
     out.append(bytes([flags]))
-    if frame.inner is not None:
-        _put_batch(out, frame.inner)
+    if frame.inner:
+        out.append(bytes([len(frame.inner)]))
+        for batch in frame.inner:
+            _put_batch(out, batch)
     if told:
         _put_rows(
             out, [[_write_row(w) for w in frame.writes], [_event_row(e) for e in frame.events]]
@@ -178,7 +180,7 @@ class _Reader:
         kind, number, mono, wall = self._unpack(_HEAD)
         cause = self._batch() if kind == _READINGS else _BY_NUMBER[kind].made(self._rows())
         flags = self._byte()
-        inner = self._batch() if flags & _INNER else None
+        inner = tuple(self._batch() for _ in range(self._byte())) if flags & _INNER else ()
         writes, events = self._rows() if flags & _ROWS else ([], [])
         lessons = tuple(self._lesson() for _ in range(self._byte())) if flags & _LESSONS else ()
         if self._at != len(self._data):

@@ -14,8 +14,6 @@ Pure: the same inputs at the same instants give the same frames, bit for bit.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from edgetwin.core.derive import Deriver
 from edgetwin.core.detector import Detector, DetectorTurn, Scorer
 from edgetwin.core.event import Event, EventKind
@@ -97,7 +95,7 @@ class Engine:
             self._number,
             now,
             cause,
-            _join(turn.inner),
+            tuple(turn.inner),
             tuple(turn.writes),
             tuple(turn.events),
             tuple(turn.lessons),
@@ -219,23 +217,3 @@ def _sources(tag: int, derived: Iterable[DerivedPlan]) -> frozenset[int]:
         found.add(source := wanted.pop())
         wanted += [i for i in inputs.get(source, ()) if i not in found]
     return frozenset(found)
-
-
-def _join(batches: list[ReadingBatch]) -> ReadingBatch | None:
-    """One batch of several, in the order in which they were made; a tag may stand in it twice."""
-    if len(batches) < 2:
-        return batches[0] if batches else None
-    tags = [
-        np.arange(b.tags.start, b.tags.stop) if isinstance(b.tags, slice) else b.tags
-        for b in batches
-    ]
-    return ReadingBatch(
-        np.concatenate(tags),
-        np.concatenate([b.values for b in batches]),
-        np.concatenate([_column(b.quality, b, np.uint8) for b in batches]),
-        np.concatenate([_column(b.source_time, b, np.int64) for b in batches]),
-    )
-
-
-def _column(value: Any, batch: ReadingBatch, kind: type[np.generic]) -> Any:  # noqa: ANN401 (a column or one number for all)
-    return np.full(len(batch.values), value, kind) if isinstance(value, int) else value

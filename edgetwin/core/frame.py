@@ -109,7 +109,7 @@ class Frame:
     number: int
     at: Instant
     input: Input
-    inner: ReadingBatch | None = None
+    inner: tuple[ReadingBatch, ...] = ()
     writes: tuple[WriteRequest, ...] = ()
     events: tuple[Event, ...] = ()
     lessons: tuple[Lesson, ...] = ()

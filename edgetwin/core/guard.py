@@ -228,7 +228,9 @@ class Guard:
 
     def _line(self, tag: int, now: Instant) -> _Line:
         """The memory of a tag, with what time has ended taken off it."""
-        line = self._lines.setdefault(tag, _Line())
+        line = self._lines.get(tag)
+        if line is None:
+            line = self._lines[tag] = _Line()
         if line.out is not None and now.mono > line.out.expires:
             line.out, line.doubted_at, line.held = None, now.mono, math.nan
         while line.recent and now.mono - line.recent[0] >= SECOND:

@@ -111,8 +111,8 @@ class Summariser:
             self._again(cause.tags)
         elif isinstance(cause, Link) and not cause.up:
             self.twin.spoil(np.flatnonzero(self._device == cause.device), Quality.NO_COMMUNICATION)
-        if frame.inner is not None:
-            self._readings(frame.inner, now)
+        for batch in frame.inner:
+            self._readings(batch, now)
 
     def _readings(self, batch: ReadingBatch, now: Instant) -> None:
         self.twin.apply(batch, now)

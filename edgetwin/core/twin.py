@@ -23,8 +23,12 @@ from edgetwin.core.reading import Bytes, Floats, Indices, Instant, ReadingBatch,
 from edgetwin.core.tags import TagKind, TagTable
 
 STALE_PERIODS = 2
+FOREVER = int(np.iinfo(np.int64).max)
 NEVER = -1
 """``arrived`` of a tag that has never been read."""
+
+
+_BAD = int(Quality.BAD)  # an attribute of an enum costs a call before Python 3.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,11 @@ class Twin:
         self._before_stale: Bytes = np.full(n, Quality.BAD, np.uint8)
         measured = np.array([t.kind is TagKind.MEASURED for t in tags], bool)
         period = np.array([t.period for t in tags], np.int64)
-        self._stale_after: Times = np.where(
-            measured, STALE_PERIODS * period, np.iinfo(np.int64).max
-        )
+        self._stale_after: Times = np.where(measured, STALE_PERIODS * period, FOREVER)
         frozen = np.array([t.frozen_after for t in tags], np.int64)
-        self._frozen_after: Times = np.where(frozen > 0, frozen, np.iinfo(np.int64).max)
+        self._frozen_after: Times = np.where(frozen > 0, frozen, FOREVER)
         self._watches_frozen = bool((frozen > 0).any())
+        self._freezing: dict[tuple[int, int], bool] = {}
         self._low: Floats = np.array([t.low for t in tags])
         self._high: Floats = np.array([t.high for t in tags])
         self._has_range = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
@@ -85,11 +88,11 @@ class Twin:
         """Take readings in. A bad one keeps the last value and its times: only quality changes."""
         quality = self._judge(batch)
         if isinstance(quality, int):
-            if quality < Quality.BAD:
+            if quality < _BAD:
                 self._store(batch, quality, now)
                 return
             quality = np.full(len(batch.values), quality, np.uint8)
-        known = quality < Quality.BAD
+        known = quality < _BAD
         if known.all():
             self._store(batch, quality, now)
         else:
@@ -113,7 +116,7 @@ class Twin:
 
     def _store(self, batch: ReadingBatch, quality: Bytes | int, now: Instant) -> None:
         at = batch.tags
-        if self._watches_frozen:
+        if self._may_freeze(at):
             quality = self._watch(at, batch.values, quality, now)
         self.value[at] = batch.values
         self.quality[at] = quality
@@ -141,6 +144,17 @@ class Twin:
             tuple((index, value) for index, value in batch.objects if index not in lost),
         )
         self._store(kept, quality[known], now)
+
+    def _may_freeze(self, at: Indices) -> bool:
+        """Whether one of these is watched for freezing. For a slice it is worked out once."""
+        if not self._watches_frozen or not isinstance(at, slice):
+            return self._watches_frozen
+        key = (at.start, at.stop)
+        known = self._freezing.get(key)
+        if known is None:
+            known = bool((self._frozen_after[at] < FOREVER).any())
+            self._freezing[key] = known
+        return known
 
     def _watch(
         self, at: Indices, values: Floats, quality: Bytes | int, now: Instant
@@ -176,7 +190,7 @@ class Twin:
 
     def age_out(self, now: Instant) -> bool:
         """Mark what is stale or frozen. Says whether anything changed."""
-        good = self.quality < Quality.BAD
+        good = self.quality < _BAD
         stale = good & (now.mono - self.confirmed > self._stale_after)
         any_stale = bool(stale.any())
         if any_stale:

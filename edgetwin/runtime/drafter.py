@@ -96,7 +96,7 @@ class Drafter:
         ]
 
     def _raw(self, frame: Frame) -> list[Draft]:
-        batches = [b for b in (frame.input, frame.inner) if isinstance(b, ReadingBatch)]
+        batches = [b for b in (frame.input, *frame.inner) if isinstance(b, ReadingBatch)]
         if not batches:
             return []
         body = self._values.write(batches, self._wall)
@@ -104,7 +104,7 @@ class Drafter:
 
     def _entries(self, frame: Frame) -> list[Entry]:
         if self._own_twin:
-            for batch in (frame.input, frame.inner):
+            for batch in (frame.input, *frame.inner):
                 if isinstance(batch, ReadingBatch):
                     self._twin.apply(batch, frame.at)
         return entries(frame, self._twin)

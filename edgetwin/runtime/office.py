@@ -72,7 +72,7 @@ class Office:
     def _make_forwarders(self) -> "tuple[Forwarder, ...]":
         if not self._plan.upstreams:
             return ()  # and paho stays out of memory
-        from edgetwin.runtime.forwarder import Forwarder  # noqa: PLC0415
+        from edgetwin.runtime.forwarder import Forwarder  # noqa: PLC0415 - as above
 
         return tuple(
             Forwarder(upstream, self._plan, self._store, self._now, self._tell_gap)

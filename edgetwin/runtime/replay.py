@@ -97,8 +97,8 @@ def _count(outcome: Outcome, frame: Frame) -> None:
     for event in frame.events:
         outcome.counts["events"] += 1
         outcome.verdicts.update(repr(event).encode())
-    if frame.inner is not None:
-        outcome.verdicts.update(frame.inner.values.tobytes())
+    for batch in frame.inner:
+        outcome.verdicts.update(batch.values.tobytes())
 
 
 def _difference(recorded: Frame, again: Frame) -> str:

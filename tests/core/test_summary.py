@@ -28,7 +28,7 @@ class Feed:
         self.summariser, self.wall, self.mono, self.number = summariser, wall, mono, 0
         self.done = []
 
-    def __call__(self, at_s, cause, inner=None):
+    def __call__(self, at_s, cause, *inner):
         self.number += 1
         at = int(at_s * SECOND)
         frame = Frame(self.number, Instant(self.mono + at, self.wall + at), cause, inner)
@@ -121,7 +121,7 @@ def test_lost_device_spoils_its_tags():
 
 def test_readings_made_inside_are_summarised_too():
     feed = Feed(Summariser(table(2), 10 * SECOND))
-    feed(1, reading(5.0), inner=reading(50.0, start=1))
+    feed(1, reading(5.0), reading(50.0, start=1))
     (window,) = feed(10, Tick())
     assert window.last.tolist() == [5.0, 50.0]
 

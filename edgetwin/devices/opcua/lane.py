@@ -175,11 +175,11 @@ class FastLane:
         pending = Pending(heard, failed)
         protocol.revolve_security_token()
         number = protocol._request_id + 1  # noqa: SLF001 (the lane's theory says why)
-        message = protocol._connection.message_to_binary(  # noqa: SLF001
+        message = protocol._connection.message_to_binary(  # noqa: SLF001 - as above
             self._header(kind, waits=waits) + body, request_id=number
         )
-        protocol._request_id = number  # noqa: SLF001
-        protocol._callbackmap[number] = pending  # noqa: SLF001
+        protocol._request_id = number  # noqa: SLF001 - as above
+        protocol._callbackmap[number] = pending  # noqa: SLF001 - as above
         self._open.add(pending)
         protocol.transport.write(message)
         if not waits:
