@@ -1,7 +1,11 @@
 """For all tests: in CI nothing is skipped in silence."""
 
+import importlib.util
 import os
+import sys
 from collections.abc import Generator
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -34,3 +38,37 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse_skip(report)
     return report
+
+
+def _load(path: Path) -> ModuleType:
+    # Tests have no packages (import-mode=importlib), so shared code is loaded by its path, once.
+    name = f"edgetwin_{path.parent.name}_{path.stem}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def upstream_rig() -> ModuleType:
+    """The classes of upstream/rig.py: ``Mosquitto``, ``Subscriber``, ``Ledger``, ``Proxy``."""
+    return _load(Path(__file__).parent / "upstream" / "rig.py")
+
+
+@pytest.fixture
+def mosquitto(upstream_rig, tmp_path):
+    """A running broker on loopback: ``port``, ``stop()``, ``start()``.
+
+    Mark such tests ``broker``.
+    """
+    if upstream_rig.find_mosquitto() is None:
+        pytest.skip("mosquitto is not installed (Debian: apt install mosquitto)")
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    broker = upstream_rig.Mosquitto(folder)
+    broker.start()
+    yield broker
+    broker.stop()

@@ -28,6 +28,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edgetwin.core.plan import MqttSettings
 from edgetwin.upstream.mqtt_dial import in_thread, password, tls_context
 from edgetwin.upstream.mqtt_refusal import (
+    HungUp,
     LinkLost,
     WrongVersion,
     connack,
@@ -93,9 +94,11 @@ class MqttLink:
         for version in self._versions:
             try:
                 await self._connect(version, will)
+            except HungUp:
+                continue  # it may just be starting: no reason to speak 3.1.1 from now on
             except WrongVersion:
+                self._versions = (_V311,)
                 continue
-            self._versions = (version, *(v for v in (_V5, _V311) if v is not version))
             return
         self._versions = (_V5, _V311)
         raise LinkLost(
@@ -304,9 +307,9 @@ class MqttLink:
         if flags.is_disconnect_packet_from_server:
             self._fail(LinkLost(f"{where} ended the connection: {code.getName()}"))
         elif self._connected:
-            self._fail(LinkLost(f"{where}: the line broke ({code.getName()})"))
+            self._fail(LinkLost(f"{where} hung up, or the line broke"))
         else:
-            self._fail(WrongVersion(f"{where} hung up before it answered"))
+            self._fail(HungUp(f"{where} hung up before it answered"))
 
     def _on_publish(self, _c: Client, _u: object, token: int, code: ReasonCode, _p: object) -> None:
         _, topic = self._unacked.pop(token, (0.0, ""))

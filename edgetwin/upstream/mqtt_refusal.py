@@ -16,7 +16,11 @@ class Refused(LinkLost):
 
 
 class WrongVersion(LinkLost):
-    """The broker does not speak this version of MQTT, or hung up on it."""
+    """The broker does not speak this version of MQTT."""
+
+
+class HungUp(WrongVersion):
+    """The broker hung up without a word: perhaps this version, perhaps anything else."""
 
 
 _BAD_CLIENT_ID, _BAD_PASSWORD, _NOT_AUTHORIZED, _BANNED, _BAD_METHOD = 133, 134, 135, 138, 140
