@@ -1,9 +1,17 @@
 """What ``status`` and ``tags`` look like: ten lines a technician can read out on the phone."""
 
 import math
+import textwrap
 from typing import Any
 
 _MANY = 3
+_WIDTH = 100
+_INDENT = 10
+_HEAD: tuple[str, ...] = (
+    *("TAG", "VALUE", "UNIT", "QUALITY", "AGE", "DEVICE'S TIME", "ARRIVED (UTC)"),
+)
+_NUMBERS = (1, 4)  # the columns VALUE and AGE
+_LONG_MS = 10_000
 
 
 def status_screen(s: dict[str, Any]) -> str:
@@ -18,8 +26,19 @@ def status_screen(s: dict[str, Any]) -> str:
     rows.append(("latency", _latency(s)))
     rows.append(("memory", f"{s['rss_mb']} MB, CPU {_share(s)} since the start"))
     if s["recording"] != "off":
-        rows.append(("recording", s["recording"]))
-    return "\n".join(f"{name:<10}{text}" for name, text in rows)
+        rows.append(("recording", "on" if s["recording"] == "recording" else s["recording"]))
+    return "\n".join(_row(name, text) for name, text in rows)
+
+
+def _row(name: str, text: str) -> str:
+    """A line, or several where a sentence is long: nothing of a cure is cut off."""
+    return textwrap.fill(
+        f"{name:<{_INDENT}}{text}",
+        _WIDTH,
+        subsequent_indent=" " * _INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _devices(devices: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -27,22 +46,31 @@ def _devices(devices: list[dict[str, Any]]) -> list[tuple[str, str]]:
     if len(devices) <= _MANY:
         return [("device", _device(d)) for d in devices]
     rows = [("devices", f"{len(devices) - len(troubled)} of {len(devices)} answer")]
-    return rows + [("device", _device(d)) for d in troubled[:_MANY]]
+    rows += [("device", _device(d)) for d in troubled[:_MANY]]
+    if len(troubled) > _MANY:
+        names = ", ".join(d["name"] for d in troubled[_MANY:])
+        rows.append(("devices", f"nor do {names} (their reasons: --json)"))
+    return rows
 
 
 def _device(d: dict[str, Any]) -> str:
     if not d["up"]:
         return d["reason"] if d["name"] in d["reason"] else f"{d['name']}: {d['reason']}"
-    overruns = f", {d['overruns']} scans skipped" if d["overruns"] else ""
-    losses = f", lost {d['losses']} times" if d["losses"] else ""
-    tags = f"{d['good']} of {d['tags']} tags good"
+    overruns = f", {_times(d['overruns'], 'scan')} skipped" if d["overruns"] else ""
+    losses = f", lost {_times(d['losses'], 'time')} so far" if d["losses"] else ""
+    tags = f"{d['good']} of {_times(d['tags'], 'tag')} good"
     return f"{d['name']} ({d['driver']}) answers, {tags}{overruns}{losses}"
+
+
+def _times(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _tags(t: dict[str, int]) -> str:
     parts = [f"{t['good']} good"]
     parts += [f"{t[word]} {word}" for word in ("uncertain", "stale", "bad") if t[word]]
-    return f"{', '.join(parts)}; oldest good value {t['oldest_age_ms']} ms"
+    text = ", ".join(parts)
+    return f"{text}; the oldest good one {_age(t['oldest_age_ms'])} old" if t["good"] else text
 
 
 def _detector(d: dict[str, Any]) -> str:
@@ -50,15 +78,18 @@ def _detector(d: dict[str, Any]) -> str:
 
 
 def _loop(x: dict[str, Any]) -> str:
-    values = f"pv {number(x['pv'])}, sp {number(x['sp'])}, out {number(x['out'])}"
-    return f"{x['name']}: {x['state']}; {values}"
+    pv, sp = (f"{name} {number(x[name])} {x['unit']}".rstrip() for name in ("pv", "sp"))
+    out, mv = (f"{number(x[name])} {x['mv_unit']}".rstrip() for name in ("out", "mv"))
+    return f"{x['name']}: {x['state']}; {pv}, {sp}, output {out} (at the device {mv})"
 
 
 def _upstreams(office: dict[str, Any]) -> list[tuple[str, str]]:
     rows = []
     for name, u in office.get("upstreams", {}).items():
         state = "connected" if u["connected"] else f"not connected: {u['error'] or 'connecting'}"
-        rows.append(("upstream", f"{name} {state}; {u['backlog']} records wait"))
+        rows.append(("upstream", f"{name} {state}; {_times(u['backlog'], 'record')} waiting"))
+    if trouble := office.get("storage"):
+        rows.append(("disk", f"refuses: {trouble}"))
     return rows
 
 
@@ -74,26 +105,37 @@ def _share(s: dict[str, Any]) -> str:
 
 
 def tags_screen(answer: dict[str, Any]) -> str:
-    """One line a tag: value, unit, quality, age and both times."""
-    tags = answer["tags"]
-    width = max(len(t["name"]) for t in tags)
-    return "\n".join(_tag_line(t, width) for t in tags)
+    """A table, one line a tag: value, unit, quality, age and both times."""
+    rows = [_HEAD, *map(_tag_row, answer["tags"])]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(_aligned(row, widths) for row in rows)
 
 
-def _tag_line(t: dict[str, Any], width: int) -> str:
-    age = "never read" if t["age_ms"] is None else f"{t['age_ms']} ms old"
-    source = f"  source {_clock(t['source_time'])}" if t["source_time"] else ""
-    arrived = f"  arrived {_clock(t['arrival_time'])}" if t["arrival_time"] else ""
+def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
+    """Values and ages to the right, so that digits stand under each other; the rest left."""
+    cells = [
+        cell.rjust(width) if place in _NUMBERS else cell.ljust(width)
+        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def _tag_row(t: dict[str, Any]) -> tuple[str, ...]:
     value = t["value"] if isinstance(t["value"], str) else number(t["value"])
-    line = f"{t['name']:<{width}}  {value:>12} {t['unit']:<8} {t['quality']:<24} {age:<14}"
-    return f"{line}{source}{arrived}".rstrip()
+    age = "-" if t["age_ms"] is None else _age(t["age_ms"])
+    times = (_clock(t[key]) if t[key] else "-" for key in ("source_time", "arrival_time"))
+    return (t["name"], value, t["unit"], t["quality"], age, *times)
+
+
+def _age(ms: int) -> str:
+    return f"{ms} ms" if ms < _LONG_MS else _span(ms / 1000)
 
 
 def number(value: float | None) -> str:
-    """A number for people: seven digits at most, a dash where there is none."""
+    """A number for people: six digits at most, a dash where there is none."""
     if value is None or math.isnan(value):
         return "-"
-    return f"{value:.7g}"
+    return f"{value:.6g}"
 
 
 def _span(seconds: float) -> str:

@@ -100,12 +100,14 @@ def _oldest_ms(engine: Engine, now: Instant) -> int:
 
 
 def _loop(engine: Engine, index: int) -> dict[str, Any]:
-    loop = engine.loops[index]
+    loop, tags = engine.loops[index], engine.plan.tags
     return {
         "name": loop.plan.name,
         "state": loop.state_words,
         "mode": str(loop.mode),
         "faulted": loop.faulted,
+        "unit": tags[loop.plan.pv].unit,
+        "mv_unit": tags[loop.plan.mv].unit,
         **_value(engine, loop.plan.pv, "pv"),
         **_value(engine, loop.plan.sp_tag, "sp"),
         **_value(engine, loop.plan.out_tag, "out"),
