@@ -103,6 +103,7 @@ CLOG_S = 4.0  # how long dirt takes to settle
 CLOG_FULL = 12.0  # the filter's resistance when it has: 13 times the clean one
 HEAT_S = 300.0
 AIR = ((0.6, 7.7), (0.3, 12.1))  # degC, s: the fans of the hall blow at the casing in turn
+FLOOR = ((0.08, 5.9), (0.05, 10.3))  # mm/s, s: what other machines send through the floor
 
 
 @dataclass(slots=True)
@@ -250,4 +251,4 @@ class Plant:
         """mm/s: imbalance grows with speed², and far below the best flow the water beats."""
         relative = self._speed / RATED_SPEED
         off_best = max(0.0, 1.0 - flow / (16.0 * relative)) ** 2
-        return 1.6 * relative**2 + 2.5 * off_best
+        return 1.6 * relative**2 + 1.5 * off_best + _waves(FLOOR, (0.0, 0.0), self._seconds)

@@ -19,7 +19,7 @@ from edgetwin.demo.pace import Pace
 from edgetwin.demo.processes import Child
 from edgetwin.demo.subscriber import Subscriber
 
-SEED = 8
+SEED = 9
 STEP_S = 0.05
 TOPIC = "edgetwin/#"
 

@@ -104,7 +104,7 @@ class Story:
         for line in printed.splitlines():
             self._say.good(line)
         await asyncio.sleep(self._pace.lasts(4.0))
-        held = await self._hold(self._pace.lasts(9.0) + self._pace.extra_s / 2)
+        held = await self._hold(self._pace.lasts(14.0) + self._pace.extra_s / 2)
         status = await self._status(lambda s: s["writes"] > 0, 5, "the loop writes setpoints")
         self._say.good(f"pressure in auto: {held}; {status['writes']} setpoints written")
 
