@@ -1,4 +1,7 @@
-"""Whole processes: the daemon, the field devices it reads, and an independent subscriber."""
+"""Whole processes: the daemon, the field devices it reads, and an independent subscriber.
+
+Each device is a process of its own, so that it can be killed, stopped and started again.
+"""
 
 import asyncio
 import json
@@ -43,8 +46,22 @@ class Gateway:
                 await self._news.wait()
         return next(line for line in self.log if words in line)
 
+    def count(self, words):
+        """How many log lines hold these words."""
+        return sum(words in line for line in self.log)
+
     async def status(self):
         return await asyncio.to_thread(ask, self.state, {"do": "status"})
+
+    async def tag(self, name):
+        """What the twin says of one tag."""
+        answer = await asyncio.to_thread(ask, self.state, {"do": "tags", "pattern": name})
+        return answer["tags"][0]
+
+    async def set_mode(self, loop, mode):
+        """What a person does with ``edgetwin loop``."""
+        request = {"do": "mode", "loop": loop, "mode": mode, "by": "a test"}
+        return await asyncio.to_thread(ask, self.state, request)
 
     async def until(self, fact, deadline_s=DEADLINE_S):
         """Ask for status, at most ten times a second, until a fact about it holds."""
@@ -55,6 +72,13 @@ class Gateway:
                 if fact(status):
                     return status
                 await asyncio.sleep(0.1)
+
+    async def until_tag(self, name, quality, deadline_s=DEADLINE_S):
+        """Wait until a tag has a quality, in words."""
+        async with asyncio.timeout(deadline_s):
+            while (state := await self.tag(name))["quality"] != quality:
+                await asyncio.sleep(0.05)
+        return state
 
     async def end(self, number=signal.SIGTERM, deadline_s=10):
         """End it; gives its exit code."""
@@ -70,16 +94,18 @@ def run_gateway(tmp_path):
     """Start daemons: ``async with run_gateway(config_text) as gateway``."""
 
     @asynccontextmanager
-    async def run(text, *arguments, state="state"):
-        path = tmp_path / "edgetwin.yaml"
-        path.write_text(f"state: {tmp_path / state}\n{text}")
+    async def run(text, *arguments, state="state", command="run", **options):
+        state = tmp_path / state
+        path = state.with_suffix(".yaml")
+        path.write_text(f"state: {state}\n{text}")
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "edgetwin", "run", str(path), *arguments),
+            *("-m", "edgetwin", command, str(path), *arguments),
             stderr=asyncio.subprocess.PIPE,
             cwd=tmp_path,
+            **options,
         )
-        gateway = Gateway(process, tmp_path / state)
+        gateway = Gateway(process, state)
         try:
             yield gateway
         finally:
@@ -87,6 +113,113 @@ def run_gateway(tmp_path):
                 await gateway.end(signal.SIGKILL)
 
     return run
+
+
+@pytest.fixture
+def edgetwin(tmp_path):
+    """Run one command to its end: ``code, said, complained = await edgetwin("check", path)``."""
+
+    async def run(*words):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "edgetwin", *map(str, words)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=tmp_path,
+            env={**os.environ, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "none")},
+        )
+        said, complained = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+        return process.returncode, said.decode(), complained.decode()
+
+    return run
+
+
+class Peer:
+    """A device in a process of its own, at one port for all its lives."""
+
+    def __init__(self, words):
+        self._words = words
+        self._process = None
+        self.port = 0
+
+    async def start(self):
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *self._words(self.port),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        self._send(self._first_words())
+        line = await asyncio.wait_for(self._process.stdout.readline(), DEADLINE_S)
+        self.port = int(line.split()[1])
+
+    def _first_words(self):
+        return b""
+
+    def _send(self, words):
+        self._process.stdin.write(words)
+
+    async def kill(self):
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            await process.communicate()
+
+    def freeze(self):
+        """It goes silent; its connections stay open."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self._process.send_signal(signal.SIGCONT)
+
+
+class ModbusDevice(Peer):
+    """``modbus_device.py``, and what it can be told."""
+
+    def __init__(self):
+        program = str(Path(__file__).with_name("modbus_device.py"))
+        super().__init__(lambda port: (program, str(port)))
+
+    async def tell(self, **options):
+        """Change what it does; gives what was written to it, and how many requests it had."""
+        self._send(json.dumps(options).encode() + b"\n")
+        return json.loads(await asyncio.wait_for(self._process.stdout.readline(), DEADLINE_S))
+
+
+class OpcuaDevice(Peer):
+    """The demo's meter: Doubles, by name."""
+
+    def __init__(self, values):
+        super().__init__(
+            lambda port: ("-m", "edgetwin.demo.serve", "opcua", "--port", str(port))
+        )
+        self._values = values
+
+    def _first_words(self):
+        nodes = {name: f"s={name}" for name in self._values}
+        return (json.dumps(nodes) + "\n" + json.dumps(self._values) + "\n").encode()
+
+    def show(self, **values):
+        self._values |= values
+        self._send(json.dumps(self._values).encode() + b"\n")
+
+
+@pytest.fixture
+async def skid():
+    """A Modbus device; it listens."""
+    device = ModbusDevice()
+    await device.start()
+    yield device
+    await device.kill()
+
+
+@pytest.fixture
+async def meter():
+    """An OPC UA device with the nodes Flow and Level; it listens."""
+    device = OpcuaDevice({"Flow": 12.5, "Level": 3.0})
+    await device.start()
+    yield device
+    await device.kill()
 
 
 class Subscriber:
