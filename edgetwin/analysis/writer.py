@@ -19,9 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgetwin.analysis.contract import INPUT, IR, OPSET, SCHEMA, SCORE, SHARES, Key
 from edgetwin.analysis.material import Material
-from edgetwin.core.anomaly import PART_CEILING, PART_FLOOR, Fit
-
-TINY = 1e-12
+from edgetwin.core.anomaly import PART_CEILING, PART_FLOOR, TINY, Fit
 
 
 def write(learned: Fit, material: Material) -> bytes:

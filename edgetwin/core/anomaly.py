@@ -1,13 +1,18 @@
 """The built-in detector: what normal is, how far from it a window is, and when that is an alarm.
 
-Theory of operation. A window of raw rows is averaged over its last third (*short*) and over all
-of it (*long*). Three distances from the mean of the training rows are taken, each the root of a
+Theory of operation. A window of raw rows is averaged over its last two fifths (*short*) and over
+all of it (*long*). Three distances from the mean of the training rows are taken, each the root of a
 sum of squares with one term a tag:
 
-    T   short mean, Mahalanobis; the covariance is that of short means plus how far block means
-        wander, so a sensor that drifts by itself gets wide limits by itself
-    Q   short mean, the part outside the principal space: relations that no longer hold
-    Z   long mean, tag by tag over its own spread; the largest counts
+    T   short mean, Mahalanobis; the covariance is that of short means plus the drift to expect
+    Q   short mean, the part outside the principal space of that covariance, each tag counted in
+        its own spread: relations that no longer hold
+    Z   long mean, tag by tag over its own spread plus drift; the largest counts
+
+The drift to expect comes from how far the means of blocks of training rows lie apart. A tag that
+does little else than wander (a bearing that warms up) will go on to where it has not been yet, and
+a few blocks of it tell little about how far; so its drift is widened by how much of its variance
+is slow (``_slowness``). A tag that is noise about a level keeps narrow limits.
 
 Each is divided by its own limit: the geometric mean of its 99 % point on the training rows, and of
 that on their second half under a model of the first half, which tells how much worse than on its
@@ -26,18 +31,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetwin.core.errors import ModelError
+from edgetwin.core.plan import rows_needed
 from edgetwin.core.reading import Floats
 
-BLOCKS = 6
+BLOCKS = 8
 DRIFT_WEIGHT = 6.0
+SLOW_WEIGHT = 40.0
+SHORT_SHARE = 0.4
 SPREAD_FLOOR = 0.01
 PRINCIPAL_SHARE = 0.85
 LIMIT_QUANTILE = 0.99
 LIMIT_FLOOR = 0.05
 PART_FLOOR = 0.1
 PART_CEILING = 1e5
-MIN_WINDOWS = 4
-MIN_ROWS = 40
+TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +106,15 @@ def evaluate(learned: Fit, window: NDArray[np.float32]) -> Score:
     tqz = terms.reshape(3, n)
     sums = tqz.sum(axis=1)
     parts = np.maximum(np.array([sums[0], sums[1], tqz[2].max()]), PART_FLOOR**2)
-    shares = (tqz / np.maximum(sums, 1e-12)[:, None]).sum(axis=0)
-    return Score(float(np.prod(parts) ** (1 / 6)), shares / max(float(shares.sum()), 1e-12))
+    shares = (tqz / np.maximum(sums, TINY)[:, None]).sum(axis=0)
+    return Score(float(np.prod(parts) ** (1 / 6)), shares / max(float(shares.sum()), TINY))
 
 
 # ---------------------------------------------------------------- learning
 
 
 def _check(rows: Floats, window: int) -> None:
-    need = max(MIN_WINDOWS * window, MIN_ROWS)
+    need = rows_needed(window)
     if len(rows) < need:
         raise ModelError(
             f"{len(rows)} rows are too few to learn from; a window of {window} needs {need}"
@@ -118,7 +125,7 @@ def _check(rows: Floats, window: int) -> None:
 
 
 def _smooth(window: int) -> Floats:
-    short = max(1, window // 3)
+    short = max(1, round(SHORT_SHARE * window))
     weights = np.zeros((2, window))
     weights[0, -short:] = 1 / short
     weights[1] = 1 / window
@@ -154,16 +161,35 @@ def _learn(rows: Floats, scale: Floats, smooth: Floats) -> tuple[Floats, Floats]
     n = rows.shape[1]
     center = rows.mean(axis=0)
     x = (rows - center) / scale
-    blocks = np.array([block.mean(axis=0) for block in np.array_split(x, BLOCKS)])
-    steps = np.diff(blocks, axis=0)
-    wander = DRIFT_WEIGHT * (steps.T @ steps) / len(steps)
-    short = np.atleast_2d(np.cov(_trailing(x, int(np.count_nonzero(smooth[0]))), rowvar=False))
-    spread = _trailing(x, smooth.shape[1]).var(axis=0) + np.diag(wander) + SPREAD_FLOOR
+    drift = _drift(x)
+    short = np.cov(_trailing(x, int(np.count_nonzero(smooth[0]))), rowvar=False)
+    covariance = np.atleast_2d(short) + drift + SPREAD_FLOOR * np.eye(n)
+    spread = _trailing(x, smooth.shape[1]).var(axis=0) + np.diag(drift) + SPREAD_FLOOR
     mix = np.zeros((2, n, 3, n))
-    mix[0, :, 0] = _inverse_root(short + wander + SPREAD_FLOOR * np.eye(n))
-    mix[0, :, 1] = _residual(short)
+    mix[0, :, 0] = _inverse_root(covariance)
+    mix[0, :, 1] = _residual(covariance)
     mix[1, :, 2] = np.diag(1 / np.sqrt(spread))
     return center, mix.reshape(2 * n, 3 * n) / np.tile(scale, 2)[:, None]
+
+
+def _drift(x: Floats) -> Floats:
+    """How far from their training means tags may wander by themselves: a covariance."""
+    blocks = np.array([block.mean(axis=0) for block in np.array_split(x, BLOCKS)])
+    steps = np.diff(blocks, axis=0)
+    wide = np.sqrt(1 + SLOW_WEIGHT * _slowness(x) ** 2)
+    result: Floats = DRIFT_WEIGHT * (steps.T @ steps) / len(steps) * np.outer(wide, wide)
+    return result
+
+
+def _slowness(x: Floats) -> Floats:
+    """The share of each tag's variance that is slower than half a block.
+
+    0 for noise about a level, 1 for a tag that does nothing but wander.
+    """
+    size = max(2, len(x) // (2 * BLOCKS))
+    slow = _trailing(x, size).var(axis=0) / np.maximum(x.var(axis=0), TINY)
+    result: Floats = np.clip((slow - 1 / size) / (1 - 1 / size), 0, 1)
+    return result
 
 
 def _inverse_root(covariance: Floats) -> Floats:
@@ -177,13 +203,17 @@ def _inverse_root(covariance: Floats) -> Floats:
 
 
 def _residual(covariance: Floats) -> Floats:
-    """The projection out of the principal space; one dimension at least is always left."""
-    values, vectors = np.linalg.eigh(covariance)
+    """The projection out of the principal space of the correlations, and the way there.
+
+    One dimension at least is always left.
+    """
+    spread = np.sqrt(np.diag(covariance))
+    values, vectors = np.linalg.eigh(covariance / np.outer(spread, spread))
     falling = np.maximum(values[::-1], 0.0)
     inside = np.cumsum(falling) < PRINCIPAL_SHARE * falling.sum()
     count = min(int(inside.sum()) + 1, len(values) - 1)
     principal = vectors[:, len(values) - count :]
-    result: Floats = np.eye(len(values)) - principal @ principal.T
+    result: Floats = (np.eye(len(values)) - principal @ principal.T) / spread[:, None]
     return result
 
 

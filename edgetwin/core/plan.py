@@ -112,9 +112,14 @@ class DetectorPlan:
     every: int = SECOND
     window: int = 30
     train: int = 400
-    limit: float = 1.53
+    limit: float = 1.5
     model: Path | None = None
     sha256: str = ""
+
+
+def rows_needed(window: int) -> int:
+    """The fewest rows to learn from: each half of them holds two windows, or twenty rows."""
+    return max(4 * window, 40)
 
 
 # ---------------------------------------------------------------- control

@@ -289,7 +289,7 @@ def test_watch_learned_takes_the_assets_numbers_and_all_defaults():
     )
     detector = made.detectors[0]
     assert [made.tags[i].name for i in detector.tags] == ["d/pv", "d/mv"]
-    assert (detector.window, detector.train, detector.limit) == (30, 400, 1.53)
+    assert (detector.window, detector.train, detector.limit) == (30, 400, 1.5)
     assert made.tags[detector.score_tag].name == "a/score"
     assert made.tags[detector.verdict_tag].kind is TagKind.DETECTOR
 

@@ -5,9 +5,11 @@ from hypothesis import strategies as st
 
 from edgetwin.core.anomaly import Alarm, AlarmRule, evaluate, fit
 from edgetwin.core.errors import ModelError
+from edgetwin.core.plan import DetectorPlan, rows_needed
 
 SECOND = 1_000_000_000
 WINDOW = 30
+LIMIT = DetectorPlan("", (), 0, 0).limit
 
 
 def healthy(rows=400, tags=5, seed=1, wander=0.0):
@@ -29,7 +31,7 @@ def test_fresh_healthy_rows_score_about_as_high_as_the_training_rows():
     rows = healthy(1000)
     learned = fit(rows[:400], WINDOW)
     scores = [evaluate(learned, last_window(rows[:end])).value for end in range(430, 1000, 10)]
-    assert np.quantile(scores, 0.95) < 1.53
+    assert np.quantile(scores, 0.95) < LIMIT
     assert np.median(scores) < 1.0
 
 
@@ -39,19 +41,39 @@ def test_tag_that_leaves_its_level_is_named_first(faulty):
     learned = fit(rows[:400], WINDOW)
     rows[-WINDOW:, faulty] += 6 * rows[:400, faulty].std()
     score = evaluate(learned, last_window(rows))
-    assert score.value > 1.53
+    assert score.value > LIMIT
     assert int(np.argmax(score.shares)) == faulty
 
 
-def test_tag_that_wanders_by_itself_gets_wider_limits():
-    calm, wandering = healthy(400), healthy(400, wander=0.3)
-    step = np.zeros(5)
-    step[-1] = 3.0
-    scores = [
-        evaluate(fit(rows, WINDOW), (last_window(rows) * 0 + rows.mean(axis=0) + step)).value
-        for rows in (calm, wandering)
-    ]
-    assert scores[1] < scores[0]
+def excess(rows, tag, step):
+    """The score of a window at the training mean, one tag of it a step away."""
+    window = np.tile(rows.mean(axis=0), (WINDOW, 1))
+    window[:, tag] += step
+    return evaluate(fit(rows, WINDOW), window).value
+
+
+def test_tag_that_wanders_by_itself_gets_wider_limits_than_noise_of_the_same_size():
+    calm, wandering = healthy(400), healthy(400, wander=0.5)
+    steps = [4 * rows[:, -1].std() for rows in (calm, wandering)]
+    assert excess(calm, -1, steps[0]) > LIMIT
+    assert excess(wandering, -1, steps[1]) < LIMIT / 2
+
+
+def test_wandering_tag_does_not_hide_what_its_neighbours_do():
+    rng = np.random.default_rng(7)
+    calm = rng.normal(size=(400, 4))
+    wandering = calm.copy()
+    wandering[:, 3] = np.cumsum(calm[:, 3])
+    for rows in (calm, wandering):
+        assert excess(rows, 0, 4.0) > LIMIT
+
+
+def test_machine_that_goes_on_warming_up_as_it_did_is_normal():
+    rows = healthy(700)
+    rows[:, 2] += np.linspace(0, 50, 700)
+    learned = fit(rows[:400], WINDOW)
+    scores = [evaluate(learned, last_window(rows[:end])).value for end in range(430, 700, 10)]
+    assert max(scores) < LIMIT
 
 
 @given(
@@ -82,11 +104,11 @@ def test_constant_tag_breaks_nothing_and_is_named_when_it_moves():
     rows = healthy(400)
     rows[:, 2] = 50.0
     learned = fit(rows, WINDOW)
-    assert evaluate(learned, last_window(rows)).value < 1.53
+    assert evaluate(learned, last_window(rows)).value < LIMIT
     moved = rows.copy()
     moved[-WINDOW:, 2] = 60.0
     score = evaluate(learned, last_window(moved))
-    assert score.value > 1.53
+    assert score.value > LIMIT
     assert int(np.argmax(score.shares)) == 2
 
 
@@ -96,15 +118,15 @@ def test_nothing_but_constant_tags_can_be_learned():
     still, moved = rows[-WINDOW:].astype(np.float32), rows[-WINDOW:].astype(np.float32)
     moved[:, 1] = 8.0
     assert evaluate(learned, still).value < 1
-    assert evaluate(learned, moved).value > 1.53
+    assert evaluate(learned, moved).value > LIMIT
 
 
 def test_single_tag_can_be_learned():
     rows = healthy(400, tags=1)
     learned = fit(rows, WINDOW)
-    assert evaluate(learned, last_window(rows)).value < 1.53
+    assert evaluate(learned, last_window(rows)).value < LIMIT
     moved = last_window(rows) + np.float32(8 * rows.std())
-    assert evaluate(learned, moved).value > 1.53
+    assert evaluate(learned, moved).value > LIMIT
 
 
 @pytest.mark.parametrize(("window", "rows"), [(1, 40), (2, 40), (5, 40), (60, 240)])
@@ -112,6 +134,11 @@ def test_any_window_length_can_be_learned_from_the_fewest_rows(window, rows):
     values = healthy(rows)
     score = evaluate(fit(values, window), values[-window:].astype(np.float32))
     assert np.isfinite(score.value)
+
+
+@pytest.mark.parametrize(("window", "rows"), [(1, 40), (10, 40), (11, 44), (1000, 4000)])
+def test_rows_needed_hold_four_windows(window, rows):
+    assert rows_needed(window) == rows
 
 
 def test_too_few_rows_are_refused_with_the_number_needed():

@@ -32,7 +32,7 @@ assets:
     tags: {p: skid/p, q: skid/q, n: skid/n}
     derived:
       power: {is: p * q / 36, unit: kW}
-    watch: {every: 100 ms, train: 60, tags: [p, q]}
+    watch: {every: 100 ms, train: 60, window: 15, tags: [p, q]}
 loops:
   pressure:
     {law: pid, pv: pump/p, sp: 4 bar, mv: pump/n, gain: 100, integral: 5 s, every: 100 ms,

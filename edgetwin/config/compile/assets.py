@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from edgetwin.config.compile.draft import Draft
 from edgetwin.config.schema.assets import Asset, Derived, Watch
-from edgetwin.core.plan import DerivedPlan, DetectorPlan
+from edgetwin.core.plan import DerivedPlan, DetectorPlan, rows_needed
 from edgetwin.core.tags import Tag, TagKind, ValueType
 
 
@@ -176,9 +176,11 @@ def _is_number(tag: Tag) -> bool:
 
 
 def _check(watch: Watch, draft: Draft) -> None:
-    if watch.train <= watch.window:
-        text = f"train has to be more than window ({watch.window}), best ten times as much"
-        draft.problems.at(watch.place("train"), text)
+    need = rows_needed(watch.window)
+    if watch.train < need and not watch.model:
+        text = f"train is {watch.train}, too few to learn from with a window of {watch.window}. "
+        text += f"Write {need} or more; ten times the window is better"
+        draft.problems.at(watch.place("train" if "train" in watch.node.entries else "window"), text)
     if watch.sha256 and not watch.model:
         text = "a hash without a model. Write model: and the file it belongs to"
         draft.problems.at(watch.place("sha256"), text)

@@ -60,7 +60,7 @@ class Watch(Section):
         number(0.1, 100),
         "The score above which it is an anomaly; 1 is the edge of what was learned.",
         example="2.2",
-        default="1.53",
+        default="1.5",
     )
     model: str | None = option(
         FILE,
