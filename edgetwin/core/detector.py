@@ -11,6 +11,10 @@ tags takes their last good values, at most ``CARRY`` rows running; then there is
 the window has filled with good rows again. An alarm that is on stays on meanwhile: only a score,
 or a new model, can end it. While learning, rows with bad tags are left out.
 
+When learning has failed, it begins anew after ``LEARN_AGAIN``: rows that cannot be learned, or a
+machine with no time to learn them, need nobody to restart the daemon. A model that was given, or
+kept, and is refused is another matter: that needs a person, and nothing is learned over it.
+
 Nothing here reads a clock or a file: the same history of the twin gives the same events, lessons
 and outputs.
 """
@@ -37,6 +41,7 @@ from edgetwin.core.twin import Twin
 from edgetwin.core.window import Window
 
 CARRY = 3
+LEARN_AGAIN = 600 * SECOND
 WORTH_NAMING = 0.1
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -104,6 +109,7 @@ class Detector:
         self._began = Instant(0, 0)
         self._score: Score | None = None
         self._trouble = ""
+        self._again: Instant | None = None
 
     # ------------------------------------------------------------ what there is to see
 
@@ -150,7 +156,8 @@ class Detector:
             held = f"; held up: {self._trouble}" if self._trouble else ""
             return f"learning what normal is: {self._learned} of {len(self._lesson)} rows{held}"
         if self._trouble:
-            return f"unavailable: {self._trouble}"
+            again = f"; learns anew at {_clock(self._again)}" if self._again else ""
+            return f"unavailable: {self._trouble}{again}"
         if self._phase is _Phase.WAITING:
             return "waiting for the model"
         if self._score is None:
@@ -176,11 +183,14 @@ class Detector:
         if self._phase is _Phase.UNAVAILABLE:
             self._start_anew()
         self._alarm, self._scorer, self._score, self._trouble = Alarm(), scorer, None, ""
+        self._again = None
         self._phase = _Phase.WATCHING
         return DetectorTurn(tuple(events))
 
-    def unavailable(self, reason: str, now: Instant) -> DetectorTurn:  # noqa: ARG002 (one form for all inputs)
-        """There is no model to trust until one is installed, and why."""
+    def unavailable(self, reason: str, now: Instant) -> DetectorTurn:
+        """There is no model to trust until one is installed or learned anew, and why."""
+        if self._phase is _Phase.WAITING and self._learned:
+            self._again = Instant(now.mono + LEARN_AGAIN, now.wall + LEARN_AGAIN)
         self._phase, self._scorer, self._trouble = _Phase.UNAVAILABLE, None, ""
         return DetectorTurn(self._no_verdict(reason))
 
@@ -189,6 +199,8 @@ class Detector:
         if now.mono < self._due:
             return NOTHING
         self._count_missed(now)
+        if self._again and now.mono >= self._again.mono:
+            self._learn_anew()
         if self._phase is _Phase.UNAVAILABLE:
             return NOTHING
         row = twin.value[self._tags]
@@ -233,6 +245,12 @@ class Detector:
         """A hole in time: what was before it does not belong to what comes."""
         self._window.clear()
         self._score = None
+
+    def _learn_anew(self) -> None:
+        """Begin with no row; the rows before went out with the lesson and are no longer ours."""
+        self._lesson, self._learned = np.empty_like(self._lesson), 0
+        self._phase, self._again, self._trouble = _Phase.LEARNING, None, ""
+        self._start_anew()
 
     def _learn(self, row: Floats) -> DetectorTurn:
         self._trouble = ""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgetwin.core.anomaly import Score
-from edgetwin.core.detector import CARRY, Detector
+from edgetwin.core.detector import CARRY, LEARN_AGAIN, Detector
 from edgetwin.core.errors import ModelError
 from edgetwin.core.event import EventKind
 from edgetwin.core.frame import ModelInstalled
@@ -171,6 +171,49 @@ def test_model_taken_away_is_unavailable_until_another_is_installed():
     rig.install()
     rig.seconds(*[0.5] * WINDOW)
     assert rig.outputs()[2] is Quality.GOOD
+
+
+def test_learning_that_failed_begins_anew_after_a_while_with_rows_of_its_own():
+    rig = Rig()
+    rig.seconds(*range(TRAIN))
+    rig.take(rig.detector.unavailable("learning failed: no memory", rig.now))
+    assert rig.detector.words == (
+        "unavailable: learning failed: no memory; learns anew at 12:10:05 UTC"
+    )
+    rig.seconds(*[0.5] * 10)
+    assert len(rig.lessons) == 1
+    rig.now_s += LEARN_AGAIN / SECOND
+    rig.seconds(*range(10, 10 + TRAIN))
+    assert [lesson.rows[:, 0].tolist() for lesson in rig.lessons] == [
+        list(range(TRAIN)),
+        list(range(10, 10 + TRAIN)),
+    ]
+    rig.install()
+    rig.seconds(*[0.5] * WINDOW)
+    assert rig.kinds() == [EventKind.MODEL_UNAVAILABLE, EventKind.LEARNED]
+    assert rig.outputs()[2] is Quality.GOOD
+
+
+def test_model_that_a_person_has_to_restore_is_not_learned_over():
+    kept, taken = Rig(), Rig().watching()
+    for rig in (kept, taken):
+        rig.take(rig.detector.unavailable("the model file was altered", rig.now))
+        rig.lessons.clear()
+        rig.now_s += 2 * LEARN_AGAIN / SECOND
+        rig.seconds(*range(2 * TRAIN))
+        assert rig.lessons == []
+        assert rig.detector.words == "unavailable: the model file was altered"
+
+
+def test_model_installed_before_the_second_try_ends_the_wait():
+    rig = Rig()
+    rig.seconds(*range(TRAIN))
+    rig.take(rig.detector.unavailable("learning failed", rig.now))
+    rig.install()
+    rig.now_s += 2 * LEARN_AGAIN / SECOND
+    rig.seconds(*[0.5] * 2 * TRAIN)
+    assert len(rig.lessons) == 1
+    assert rig.detector.words.startswith("normal")
 
 
 def test_detector_without_a_model_does_not_stay_due():
