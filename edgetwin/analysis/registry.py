@@ -23,11 +23,12 @@ MANIFEST = "current.json"
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """The bytes of a model file, what they hash to, and which version they are."""
+    """The bytes of a model file, what they hash to, which version they are, and where they lie."""
 
     onnx: bytes
     sha256: str
     version: int
+    path: Path
 
 
 class Registry:
@@ -57,7 +58,7 @@ class Registry:
                 f"the model of {detector} cannot be stored in {folder}: {error.strerror}; "
                 "make room there and learn anew"
             ) from error
-        return StoredModel(onnx, sha256, version)
+        return StoredModel(onnx, sha256, version, folder / _file(version))
 
     def current(self, detector: str) -> StoredModel | None:
         """The current model; None where none was ever learned.
@@ -80,7 +81,7 @@ class Registry:
             raise ModelError(
                 f"{folder / _file(version)} was altered: it is not what was learned. {cure}"
             )
-        return StoredModel(onnx, sha256, version)
+        return StoredModel(onnx, sha256, version, folder / _file(version))
 
     def _place(self, detector: str) -> Path:
         return self._folder / quote(detector, safe=" ").replace(".", "%2E")

@@ -43,20 +43,24 @@ _FREEZE_AFTER_S = 5.0
 class Daemon:
     """One gateway, from its plan to its last record."""
 
-    def __init__(self, plan: GatewayPlan) -> None:
-        """Nothing is opened before ``run``. Needs a running event loop."""
+    def __init__(self, plan: GatewayPlan, *, only_learn: bool = False) -> None:
+        """Nothing is opened before ``run``. Needs a running event loop.
+
+        With ``only_learn`` there is no office side, and every detector that can learn learns anew.
+        """
         self.plan = plan
         self._stopping = asyncio.Event()
         self._started = clock.now()
         self._frames = FrameQueue()
         self._recorder = open_recording(plan, self._started)
-        queues = [self._frames] + ([self._recorder.frames] if self._recorder else [])
+        queues = [] if only_learn else [self._frames]
+        queues += [self._recorder.frames] if self._recorder else []
         self.field = Field(Engine(plan, load_scorer), queues, clock.now)
-        self.learning = Learning(plan, self.field)
+        self.learning = Learning(plan, self.field, anew=only_learn)
         self.field.on_lesson = self.learning.teach
         self._scheduler = Scheduler(clock.monotonic_ns)
         self.supervisors = [self._supervisor(device) for device in plan.devices]
-        self.office = Office(plan, self._frames, clock.now)
+        self.office = None if only_learn else Office(plan, self._frames, clock.now)
         requests = Requests(self.field, clock.now, self.status)
         self._control = ControlServer(plan.state, requests.answer)
         self._notifier = Notifier()
@@ -69,7 +73,8 @@ class Daemon:
         """What ``edgetwin status`` shows."""
         parts = Parts(self.plan, self.field, self.supervisors, self._started)
         recording = self._recorder.state if self._recorder else "off"
-        return report(parts, clock.now(), self.office.status(), recording)
+        office = self.office.status() if self.office else {}
+        return report(parts, clock.now(), office, recording)
 
     async def run(self) -> None:
         """Run until asked to stop.
@@ -107,7 +112,8 @@ class Daemon:
             await self._end(field, office)
 
     def _office_jobs(self) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
-        jobs = [("office", self.office.run), ("learning", self.learning.run)]
+        jobs = [("learning", self.learning.run)]
+        jobs += [("office", self.office.run)] if self.office else []
         return [*jobs, ("recording", self._recorder.run)] if self._recorder else jobs
 
     async def _end(self, field: list[asyncio.Task[None]], office: list[asyncio.Task[None]]) -> None:
@@ -118,8 +124,12 @@ class Daemon:
         await _cancelled(office)
         if self._recorder:
             await self._recorder.close()
+        if self.office:
+            await self._end_office(self.office)
+
+    async def _end_office(self, office: Office) -> None:
         try:
-            await asyncio.wait_for(self.office.close(), _OFFICE_S)
+            await asyncio.wait_for(office.close(), _OFFICE_S)
         except TimeoutError:
             log.warning("The last records stay in the outbox; they go out after the next start.")
 

@@ -7,14 +7,17 @@ own makes a model of it, the registry keeps that, and it goes back to the engine
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from edgetwin.core.detector import Scorer
 from edgetwin.core.errors import ModelError
 from edgetwin.core.frame import Frame, Input, Lesson, ModelInstalled, ModelUnavailable
 from edgetwin.core.plan import DetectorPlan, GatewayPlan
 from edgetwin.runtime import clock
+
+if TYPE_CHECKING:
+    from edgetwin.analysis.registry import StoredModel
 
 log = logging.getLogger("edgetwin.model")
 
@@ -40,11 +43,17 @@ def load_scorer(onnx: bytes, tags: Sequence[str], window: int) -> Scorer:
 
 
 class Learning:
-    """Brings models to detectors. ``teach`` is called by the field side and does not wait."""
+    """Brings models to detectors. ``teach`` is called by the field side and does not wait.
 
-    def __init__(self, plan: GatewayPlan, turns: Turns) -> None:
+    ``on_end`` is told how each lesson ended: by the stored model, or by why there is none.
+    """
+
+    def __init__(self, plan: GatewayPlan, turns: Turns, *, anew: bool = False) -> None:
+        """With ``anew`` the models learned before are left aside."""
+        self.on_end: Callable[[int, StoredModel | ModelError], None] = lambda *_: None
         self._plan = plan
         self._turns = turns
+        self._anew = anew
         # A detector learns once: more than sixteen waiting is trouble; the newest is refused.
         self._lessons: asyncio.Queue[tuple[Lesson, int]] = asyncio.Queue(_LESSONS)
         self._started = False
@@ -55,7 +64,8 @@ class Learning:
             self._lessons.put_nowait((lesson, clock.now().wall))
         except asyncio.QueueFull:
             self._fail(
-                lesson.detector, "too many detectors learn at once; restart to learn this one"
+                lesson.detector,
+                ModelError("too many detectors learn at once; restart to learn this one"),
             )
 
     async def run(self) -> None:
@@ -63,7 +73,8 @@ class Learning:
         if not self._started:
             self._started = True
             for index, plan in enumerate(self._plan.detectors):
-                await self._install_stored(index, plan)
+                if plan.model or not self._anew:
+                    await self._install_stored(index, plan)
         while True:
             lesson, ended = await self._lessons.get()
             await self._learn(lesson, ended)
@@ -72,33 +83,57 @@ class Learning:
         try:
             found = await asyncio.to_thread(_stored, self._plan, plan)
         except ModelError as error:
-            self._fail(index, str(error))
+            self._fail(index, error)
             return
         if found:
             self._turns.turn(ModelInstalled(index, *found))
 
     async def _learn(self, lesson: Lesson, ended: int) -> None:
-        plan, tags = self._plan.detectors[lesson.detector], self._plan.tags
+        plan = self._plan.detectors[lesson.detector]
         log.info("%s: learning from %d rows", plan.name, len(lesson.rows))
-        begun = ended - len(lesson.rows) * plan.every
-        names = tuple(tags[i].name for i in plan.tags)
-        units = tuple(tags[i].unit for i in plan.tags)
         try:
-            shells = await asyncio.to_thread(_Shells)
-            onnx = await shells.learn(
-                shells.Material(lesson.rows, names, units, plan.window, plan.limit, begun, ended)
-            )
+            onnx = await make_model(self._plan, lesson, ended)
         except ModelError as error:
-            self._fail(lesson.detector, str(error))
+            self._fail(lesson.detector, error)
             return
+        end: StoredModel | ModelError
         try:
-            await asyncio.to_thread(shells.Registry(self._plan.state).store, plan.name, onnx)
+            end = await asyncio.to_thread(store_model, self._plan, lesson, onnx)
         except ModelError as error:  # it can watch until the next start; then it learns again
             log.warning("%s", error)
+            end = error
         self._turns.turn(ModelInstalled(lesson.detector, onnx, hashlib.sha256(onnx).hexdigest()))
+        self.on_end(lesson.detector, end)
 
-    def _fail(self, detector: int, reason: str) -> None:
-        self._turns.turn(ModelUnavailable(detector, reason))
+    def _fail(self, detector: int, error: ModelError) -> None:
+        self._turns.turn(ModelUnavailable(detector, str(error)))
+        self.on_end(detector, error)
+
+
+async def make_model(gateway: GatewayPlan, lesson: Lesson, ended: int) -> bytes:
+    """The bytes of an ONNX file learned from a lesson. ``ended`` is UTC ns of its last row.
+
+    Raises:
+        ModelError: the rows cannot be learned, or it took too long.
+    """
+    plan, tags = gateway.detectors[lesson.detector], gateway.tags
+    begun = ended - len(lesson.rows) * plan.every
+    names = tuple(tags[i].name for i in plan.tags)
+    units = tuple(tags[i].unit for i in plan.tags)
+    shells = await asyncio.to_thread(_Shells)
+    return await shells.learn(
+        shells.Material(lesson.rows, names, units, plan.window, plan.limit, begun, ended)
+    )
+
+
+def store_model(gateway: GatewayPlan, lesson: Lesson, onnx: bytes) -> "StoredModel":
+    """Keep a model; it is the detector's from the next start on. Blocking.
+
+    Raises:
+        ModelError: the disk does not take it.
+    """
+    detector = gateway.detectors[lesson.detector].name
+    return _Shells().Registry(gateway.state).store(detector, onnx)
 
 
 def _stored(gateway: GatewayPlan, plan: DetectorPlan) -> tuple[bytes, str] | None:

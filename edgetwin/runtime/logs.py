@@ -16,14 +16,18 @@ class _Journal(logging.Formatter):
         return f"<{_PRIORITY.get(record.levelno, 3)}>{text}"
 
 
-def configure(*, verbose: bool) -> None:
-    """Log to stderr. Libraries speak only when something is wrong: the rest is told by us."""
+def configure(*, verbose: bool, quiet: bool = False) -> None:
+    """Log to stderr. Libraries speak only when something is wrong: the rest is told by us.
+
+    ``quiet`` leaves out what is well.
+    """
     handler = logging.StreamHandler(sys.stderr)
     if "JOURNAL_STREAM" in os.environ:
         handler.setFormatter(_Journal("%(message)s"))
     else:
         form = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
         handler.setFormatter(form)
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
+    usual = logging.WARNING if quiet else logging.INFO
+    logging.basicConfig(level=logging.DEBUG if verbose else usual, handlers=[handler])
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
