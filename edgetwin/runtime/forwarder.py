@@ -19,7 +19,8 @@ from edgetwin.core.plan import GatewayPlan, UpstreamPlan
 from edgetwin.core.reading import Instant
 from edgetwin.storage.outbox import Record
 from edgetwin.storage.store import Store
-from edgetwin.upstream.mqtt import Message, MqttLink
+from edgetwin.upstream.mqtt import MqttLink
+from edgetwin.upstream.mqtt_dial import Message
 from edgetwin.upstream.mqtt_refusal import LinkLost, Refused
 
 log = logging.getLogger(__name__)

@@ -17,16 +17,14 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgetwin.core.plan import MqttSettings
-from edgetwin.upstream.mqtt_dial import in_thread, password, tls_context
+from edgetwin.upstream.mqtt_dial import V5, V311, Message, dial, in_thread
 from edgetwin.upstream.mqtt_refusal import (
     HungUp,
     LinkLost,
@@ -38,21 +36,8 @@ from edgetwin.upstream.mqtt_refusal import (
 )
 
 _CONNECT_S = 10.0
-_SOCKET_S = 5.0
 _TICK_S = 1.0
-_LARGEST_INBOUND = 64 << 10
 _NO_LIMIT = 268_435_455  # the largest packet MQTT can frame at all
-
-_V5, _V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message, QoS 1."""
-
-    topic: str
-    payload: bytes
-    retain: bool = False
 
 
 class MqttLink:
@@ -68,7 +53,7 @@ class MqttLink:
         self.window = settings.in_flight
         self.largest = _NO_LIMIT
         self._on_ack = on_ack
-        self._versions: tuple[MQTTProtocolVersion, ...] = (_V5, _V311)
+        self._versions: tuple[MQTTProtocolVersion, ...] = (V5, V311)
         self._client: Client | None = None
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -97,10 +82,10 @@ class MqttLink:
             except HungUp:
                 continue  # it may just be starting: no reason to speak 3.1.1 from now on
             except WrongVersion:
-                self._versions = (_V311,)
+                self._versions = (V311,)
                 continue
             return
-        self._versions = (_V5, _V311)
+        self._versions = (V5, V311)
         raise LinkLost(
             f"{place(self.settings)} hangs up on MQTT 5 and on 3.1.1. "
             "Is this an MQTT port, with or without TLS? Does it ask for a client certificate?"
@@ -155,7 +140,7 @@ class MqttLink:
         self._reset()
         try:
             async with asyncio.timeout(_CONNECT_S):
-                client = await in_thread(lambda: self._dial(version, will), "mqtt-connect")
+                client = await in_thread(lambda: dial(self.settings, version, will), "mqtt-connect")
                 self._attach(client)
                 while not self._connected and self._why is None:
                     self._changed.clear()
@@ -169,32 +154,6 @@ class MqttLink:
         if self._why is not None:
             self._detach()
             raise self._why
-
-    def _dial(self, version: MQTTProtocolVersion, will: Message) -> Client:
-        """In a thread: a new client, connected as far as TCP, TLS and CONNECT."""
-        settings = self.settings
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=settings.client_id,
-            protocol=version,
-            clean_session=None if version is _V5 else True,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = _SOCKET_S
-        client.max_inflight_messages_set(0)  # the office keeps the window; paho shall queue nothing
-        client.will_set(will.topic, will.payload, 1, will.retain)
-        if settings.user:
-            client.username_pw_set(settings.user, password(settings))
-        if settings.tls:
-            client.tls_set_context(tls_context(settings))
-        where = (settings.host, settings.port, settings.keepalive_s)
-        if version is _V5:
-            limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own
-            limits.MaximumPacketSize = _LARGEST_INBOUND
-            client.connect(*where, clean_start=True, properties=limits)
-        else:
-            client.connect(*where)
-        return client
 
     def _attach(self, client: Client) -> None:
         loop = asyncio.get_running_loop()

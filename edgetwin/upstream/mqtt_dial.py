@@ -1,16 +1,79 @@
-"""What comes before MQTT: the files that prove who we are, and a thread for what blocks."""
+"""Up to CONNECT, all of it blocking: files, names, TCP, TLS; and a thread that may wait for it."""
 
 import asyncio
 import contextlib
 import ssl
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar, cast
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from edgetwin.core.plan import MqttSettings
 from edgetwin.upstream.mqtt_refusal import unreadable
 
 T = TypeVar("T")
+
+V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
+
+_SOCKET_S = 5.0
+_LARGEST_INBOUND = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message, QoS 1."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+def dial(settings: MqttSettings, version: MQTTProtocolVersion, will: Message) -> Client:
+    """A new client, connected as far as TCP, TLS and CONNECT. Blocks; for a thread.
+
+    Raises:
+        Refused: one of our own files cannot be used.
+        OSError: the broker cannot be reached, or its certificate is not accepted.
+    """
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=settings.client_id,
+        protocol=version,
+        clean_session=None if version is V5 else True,
+        reconnect_on_failure=False,
+    )
+    client.connect_timeout = _SOCKET_S
+    client.max_inflight_messages_set(0)  # the office keeps the window; paho shall queue nothing
+    client.will_set(will.topic, will.payload, 1, will.retain)
+    if settings.user:
+        client.username_pw_set(settings.user, password(settings))
+    if settings.tls:
+        client.tls_set_context(tls_context(settings))
+    where = (settings.host, settings.port, settings.keepalive_s)
+    if version is V5:
+        limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own
+        limits.MaximumPacketSize = _LARGEST_INBOUND
+        client.connect(*where, clean_start=True, properties=limits)
+    else:
+        client.connect(*where)
+    return client
+
+
+class _Line(ssl.SSLSocket):
+    """A TLS socket that closes itself when the handshake fails: paho 2.2 leaves it open."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 as it is inherited
+        """Shake hands, or close."""
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
 
 
 def password(settings: MqttSettings) -> str | None:
@@ -36,6 +99,7 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext:
     what = f"authority file {settings.ca_file}"
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
+        context.sslsocket_class = _Line
         if settings.cert_file:
             what = f"certificate {settings.cert_file} or its key"
             context.load_cert_chain(settings.cert_file, settings.key_file)
