@@ -1,0 +1,315 @@
+"""The office against a real broker: what an independent subscriber sees, whatever happens."""
+
+import asyncio
+import contextlib
+import importlib.util
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgetwin.core import payload
+from edgetwin.core.event import Event, EventKind
+from edgetwin.core.frame import Frame, Tick
+from edgetwin.core.plan import SECOND, GatewayPlan, MqttSettings, UpstreamPlan
+from edgetwin.core.reading import (
+    Authority,
+    Instant,
+    ReadingBatch,
+    WriteOutcome,
+    WriteRequest,
+    WriteResult,
+)
+from edgetwin.core.tags import Tag, TagTable, WriteLimits
+from edgetwin.runtime import clock
+from edgetwin.runtime.frames import FrameQueue
+from edgetwin.runtime.office import Office
+
+TAGS = TagTable(
+    tuple(
+        Tag(i, f"skid/t{i}", device=0, write=WriteLimits(0, 9) if i == 2 else None)
+        for i in range(3)
+    )
+)
+WALL = 1_732_278_000 * SECOND
+
+
+def upstream(port, name="cloud", **more):
+    window, values = more.pop("window", SECOND), more.pop("values", False)
+    broker = MqttSettings(
+        "127.0.0.1", port, tls=False, client_id=f"gw-{name}", keepalive_s=1, **more
+    )
+    return UpstreamPlan(name, broker, "plant/gw", window, values)
+
+
+class Desk:
+    """An office, and frames made by hand: their clock is virtual, the office's own is real."""
+
+    def __init__(self, state, *upstreams, quota=1 << 20, capacity=10_000):
+        self.plan = GatewayPlan("gw", state, TAGS, (), upstreams=upstreams, outbox_bytes=quota)
+        self.frames = FrameQueue(capacity)
+        self.number = 0
+        self.mono = 0
+        self.office = Office(self.plan, self.frames, clock.now)
+
+    def put(self, cause=None, *, after_s=0.1, events=(), writes=()):
+        self.number += 1
+        self.mono += int(after_s * SECOND)
+        at = Instant(self.mono, WALL + self.mono)
+        if cause is None:
+            cause = ReadingBatch(slice(0, 3), np.full(3, float(self.number)))
+        self.frames.put(Frame(self.number, at, cause, events=events, writes=writes))
+
+    def event(self, text):
+        self.put(Tick(), after_s=0.001, events=(Event(EventKind.ANOMALY, "skid", text),))
+
+    async def until(self, fact, deadline_s=10.0):
+        """Wait until the office's own status says so."""
+        async with asyncio.timeout(deadline_s):
+            while not fact(self.office.status()):
+                self.put(Tick(), after_s=0.001)
+                await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def working(desk):
+    running = asyncio.create_task(desk.office.run())
+    try:
+        yield desk
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await asyncio.wait_for(desk.office.close(), 4)
+
+
+@pytest.fixture
+def subscriber(mosquitto, upstream_rig):
+    made = upstream_rig.Subscriber(mosquitto.port)
+    yield made
+    made.close()
+
+
+def count(kind, wanted):
+    return lambda ledger: len(ledger.messages(kind)) >= wanted
+
+
+def cloud(status):
+    return status["upstreams"]["cloud"]
+
+
+@pytest.mark.broker
+async def test_subscriber_gets_birth_status_summaries_and_events(mosquitto, subscriber, tmp_path):
+    async with working(Desk(tmp_path, upstream(mosquitto.port))) as desk:
+        for _ in range(25):
+            desk.put()
+        desk.event("valve")
+        assert await subscriber.saw(count("event", 1))
+        assert await subscriber.saw(count("summary", 2))
+        assert subscriber.ledger.retained["status"]["status"] == "online"
+    assert await subscriber.saw(count("summary", 3))
+    ledger = subscriber.ledger
+    assert await subscriber.saw(lambda led: led.retained["status"]["status"] == "offline")
+    assert ledger.retained["status"]["cause"] == "stopped"
+    assert ledger.messages("event")[0]["text"] == "valve"
+    rows = [payload.tabulate(m, ledger.retained["birth"]) for m in ledger.messages("summary-1s")]
+    assert sum(row["skid/t0"]["count"] for row in rows) == 25, "the last window ended early"
+    assert rows[0]["skid/t0"]["min"] == 1.0
+    assert rows[0]["skid/t0"]["quality"] == "good"
+    assert not ledger.holes()
+
+
+@pytest.mark.broker
+async def test_broker_restart_leaves_no_hole_and_no_double(mosquitto, subscriber, tmp_path):
+    async with working(Desk(tmp_path, upstream(mosquitto.port))) as desk:
+        for round_ in range(3):
+            for n in range(40):
+                desk.event(f"{round_}-{n}")
+            await desk.until(lambda s: cloud(s)["connected"])
+            await asyncio.to_thread(mosquitto.stop)
+            for n in range(40, 80):
+                desk.event(f"{round_}-{n}")
+            await desk.until(lambda s: not cloud(s)["connected"] and cloud(s)["backlog"] >= 40)
+            assert "broker 127.0.0.1" in cloud(desk.office.status())["error"]
+            await asyncio.to_thread(mosquitto.start)
+        assert await subscriber.saw(count("event", 240), 20)
+    ledger = subscriber.ledger
+    assert not ledger.holes()
+    assert not ledger.doubles()
+    assert not ledger.conflicts
+    assert ledger.reordered == 0
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("fault", ["cut", "swallow"])
+async def test_spoiled_line_leaves_no_hole(mosquitto, subscriber, upstream_rig, tmp_path, fault):
+    proxy = upstream_rig.Proxy(mosquitto.port)
+    await proxy.open()
+    async with working(Desk(tmp_path, upstream(proxy.port))) as desk:
+        await desk.until(lambda s: cloud(s)["connected"])
+        for n in range(200):
+            desk.event(f"before {n}")
+        assert await subscriber.saw(count("event", 20))
+        if fault == "swallow":
+            proxy.swallow = True
+            desk.event("into the hole")
+            await desk.until(lambda s: not cloud(s)["connected"])
+            assert "swallows" in cloud(desk.office.status())["error"]
+            proxy.swallow = False
+        proxy.cut()
+        for n in range(50):
+            desk.event(f"after {n}")
+        wanted = 250 + (fault == "swallow")
+        assert await subscriber.saw(count("event", wanted))
+    assert proxy.connections >= 2
+    ledger = subscriber.ledger
+    assert not ledger.holes()
+    assert not ledger.doubles()
+    assert ledger.reordered == 0
+    assert ledger.duplicates <= 20 * proxy.connections, "at most a window each time"
+    await proxy.close()
+
+
+@pytest.mark.broker
+async def test_dead_upstream_does_not_hold_up_the_other_and_gets_all_later(
+    mosquitto, subscriber, upstream_rig, tmp_path
+):
+    folder = tmp_path / "second"
+    folder.mkdir()
+    second = upstream_rig.Mosquitto(folder)
+    plans = upstream(mosquitto.port), upstream(second.port, "plant", window=2 * SECOND)
+    async with working(Desk(tmp_path, *plans)) as desk:
+        for n in range(100):
+            desk.event(str(n))
+        assert await subscriber.saw(count("event", 100))
+        await desk.until(lambda s: cloud(s)["backlog"] == 0)
+        assert desk.office.status()["upstreams"]["plant"]["backlog"] >= 100
+    assert "summary-2s" not in str(subscriber.ledger.records.keys())
+    second.start()
+    late = upstream_rig.Subscriber(second.port)
+    async with working(Desk(tmp_path, *plans)):
+        assert await late.saw(count("event", 100))
+    assert not late.ledger.holes()
+    assert {m["boot"] for m in late.ledger.messages("event")} == {1}
+    late.close()
+    second.stop()
+
+
+@pytest.mark.broker
+async def test_raw_values_go_out_frame_by_frame(mosquitto, subscriber, tmp_path):
+    async with working(Desk(tmp_path, upstream(mosquitto.port, values=True))) as desk:
+        for _ in range(50):
+            desk.put()
+        assert await subscriber.saw(count("values", 50))
+    values = [m["values"] for m in subscriber.ledger.messages("values")]
+    assert values[6] == {"skid/t0": 7, "skid/t1": 7, "skid/t2": 7}
+    assert [v["skid/t0"] for v in values] == list(range(1, 51))
+
+
+@pytest.mark.broker
+async def test_frames_that_were_dropped_are_told_as_a_gap(mosquitto, subscriber, tmp_path):
+    desk = Desk(tmp_path, upstream(mosquitto.port), capacity=10)
+    for _ in range(3):
+        desk.put()
+    async with working(desk):
+        await desk.until(lambda s: cloud(s)["connected"])
+        first = desk.number + 1
+        for _ in range(30):
+            desk.put()
+        assert await subscriber.saw(count("gap", 1))
+        assert desk.office.status()["dropped_frames"] >= 20
+    (message,) = subscriber.ledger.messages("gap")
+    assert message["gap"]["stream"] == "frames"
+    assert message["gap"]["count"] >= 20
+    assert message["gap"]["from_seq"] <= first + 1
+
+
+@pytest.mark.broker
+async def test_disk_that_refuses_costs_no_record_until_memory_is_full(
+    mosquitto, subscriber, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("edgetwin.runtime.office._PENDING", 100)
+    monkeypatch.setattr("edgetwin.runtime.office._FIRST_RETRY_NS", SECOND // 20)
+    monkeypatch.setattr("edgetwin.runtime.office._LAST_RETRY_NS", SECOND // 20)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with working(Desk(tmp_path, upstream(mosquitto.port))) as desk:
+        desk.event("first")
+        assert await subscriber.saw(count("event", 1))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # no file grows any more
+        try:
+            for n in range(60):
+                desk.event(f"kept {n}")
+            await desk.until(lambda s: s["storage"] and s["unsaved"] >= 60)
+            assert "Check the disk" in desk.office.status()["storage"]
+            for n in range(140):
+                desk.event(f"perhaps {n}")
+            await desk.until(lambda s: s["unsaved"] == 100)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        await desk.until(lambda s: not s["storage"])
+        assert await subscriber.saw(count("event", 101))
+        assert await subscriber.saw(count("gap", 1))
+    lost = [m["gap"]["count"] for m in subscriber.ledger.messages("gap")]
+    got = [m["text"] for m in subscriber.ledger.messages("event")]
+    assert sum(lost) + len(got) == 201
+    assert got[-1] == "perhaps 139"
+    assert not subscriber.ledger.holes()
+
+
+@pytest.mark.broker
+async def test_state_directory_that_comes_late_is_waited_for(mosquitto, subscriber, tmp_path):
+    state = tmp_path / "late"
+    async with working(Desk(state, upstream(mosquitto.port))) as desk:
+        desk.event("patience")
+        await desk.until(lambda s: s["storage"])
+        state.mkdir()
+        assert await subscriber.saw(count("event", 1))
+
+
+async def test_unreachable_broker_is_told_and_closing_takes_no_time(tmp_path, upstream_rig):
+    async with working(Desk(tmp_path, upstream(upstream_rig.free_port()))) as desk:
+        desk.event("nobody hears")
+        await desk.until(lambda s: cloud(s)["error"])
+        assert "nothing listens there" in cloud(desk.office.status())["error"]
+    assert cloud(desk.office.status())["backlog"] >= 1
+
+
+async def test_writes_are_in_the_journal_without_any_upstream(tmp_path):
+    request = WriteRequest(1, 2, 7.5, Authority.LOOP, "loop pressure", "pid", 1 << 60)
+    result = WriteResult(1, 2, WriteOutcome.WRITTEN, 7.5)
+    async with working(Desk(tmp_path)) as desk:
+        desk.put(writes=(request,))
+        desk.put(result)
+        await desk.until(lambda s: not s["unsaved"] and s["boot"])
+        (row,) = await desk.office._store.journal(9)
+    assert (row.tag, row.before, row.value, row.outcome) == ("skid/t2", 1.0, 7.5, "written")
+
+
+def test_paho_stays_out_of_memory_without_an_upstream(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from edgetwin.core.plan import GatewayPlan;"
+        "from edgetwin.core.tags import TagTable; from edgetwin.runtime.frames import FrameQueue;"
+        "from edgetwin.runtime.office import Office; from edgetwin.runtime import clock;"
+        "Office(GatewayPlan('g', Path('.'), TagTable(()), ()), FrameQueue(), clock.now);"
+        "print('paho' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "False\n"
+
+
+@pytest.mark.broker
+def test_ten_kills_with_a_flapping_broker_lose_and_double_nothing(upstream_rig, tmp_path):
+    if upstream_rig.find_mosquitto() is None:
+        pytest.skip("mosquitto is not installed (Debian: apt install mosquitto)")
+    path = Path(__file__).parents[1] / "upstream" / "kills.py"
+    spec = importlib.util.spec_from_file_location("edgetwin_upstream_kills", path)
+    kills = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = kills
+    spec.loader.exec_module(kills)
+    report = kills.campaign(upstream_rig, tmp_path, kills=10, outage_s=2.0)
+    assert report.clean, report
+    assert report.kills == 10
+    assert report.boots >= 9
+    assert report.records > 200
