@@ -13,7 +13,7 @@ def make_material(rows=300, tags=TAGS, seed=0, window=30, **changes):
     n = len(tags)
     values = rng.normal(size=(rows, n)) @ rng.normal(size=(n, n)) + 100.0 * np.arange(n)
     settings = {"rows": values, "tags": tuple(tags), "units": ("",) * n, "window": window}
-    return Material(**{**settings, "limit": 1.53, "start": 10, "end": 20, **changes})
+    return Material(**{**settings, "limit": 1.5, "start": 10, "end": 20, **changes})
 
 
 @pytest.fixture(name="make_material", scope="session")

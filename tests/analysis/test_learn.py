@@ -82,7 +82,7 @@ def test_material_survives_its_journey(material):
     back = unpack(pack(replace(material, units=("m³/h", "bar", "A"))))
     assert np.array_equal(back.rows, material.rows)
     assert (back.tags, back.units) == (TAGS, ("m³/h", "bar", "A"))
-    assert (back.window, back.limit, back.start, back.end) == (30, 1.53, 10, 20)
+    assert (back.window, back.limit, back.start, back.end) == (30, 1.5, 10, 20)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY", b"rubbish"])

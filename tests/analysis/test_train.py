@@ -43,7 +43,7 @@ def test_file_carries_what_it_was_learned_from(material, model):
     assert found["edgetwin.schema"] == "1"
     assert json.loads(found["edgetwin.tags"]) == list(material.tags)
     assert json.loads(found["edgetwin.units"]) == list(material.units)
-    assert (found["edgetwin.window"], found["edgetwin.limit"]) == ("30", "1.53")
+    assert (found["edgetwin.window"], found["edgetwin.limit"]) == ("30", "1.5")
     training = json.loads(found["edgetwin.training"])
     assert (training["from"], training["to"], training["rows"]) == (10, 20, 300)
     assert np.allclose(training["range"], np.stack([material.rows.min(0), material.rows.max(0)], 1))
