@@ -38,6 +38,8 @@ _LONGEST_TICK = 500_000_000
 _LAST_WRITES_S = 2.0
 _OFFICE_S = 4.0
 _FREEZE_AFTER_S = 5.0
+_SLOT_TAGS = 1000  # so many tags are asked for in one wake-up; what is more comes a slot later,
+_SLOT = 5_000_000  # so that a fast loop never waits for all of a large plant at once
 
 
 class Daemon:
@@ -139,8 +141,8 @@ class Daemon:
             self._scheduler.every(int(self._notifier.watchdog_s * SECOND / 3), self._notifier.alive)
 
     def _supervisor(self, device: DevicePlan) -> Supervisor:
-        shortest = min((g.period for g in device.groups), default=SECOND)
-        offset = device.index * shortest // max(1, len(self.plan.devices))
+        before = self.plan.devices[: device.index]
+        offset = sum(len(g.tags) for d in before for g in d.groups) // _SLOT_TAGS * _SLOT
         parts = (self.field, self._scheduler)
         made = _driver_class(device.driver)  # imported now: later it would cost others' deadlines
         return Supervisor(

@@ -1,6 +1,7 @@
 """Everything that happens on a grid: one heap of due times, one timer.
 
-A job runs at start + offset + k periods, never earlier. When the loop was busy and due times went
+A job runs at offset + k periods of the monotonic clock, never earlier. When the loop was busy and due
+times went
 by, they are counted, not made up for.
 """
 
@@ -36,8 +37,12 @@ class Scheduler:
         self._timer = open_timer(self._ring)
 
     def every(self, period: int, run: Callable[[], None], offset: int = 0) -> Job:
-        """Run a job each ``period`` ns, first after ``offset`` ns. It must not raise nor block."""
-        job = Job(period, run, self._now() + offset)
+        """Run a job at each multiple of ``period`` on the clock, plus ``offset``, all in ns.
+
+        It must not raise nor block. Jobs of one period share their wake-ups, whenever they began.
+        """
+        now = self._now()
+        job = Job(period, run, next_due(offset % period, period, now).at)
         heapq.heappush(self._jobs, job)
         self._timer.set(self._jobs[0].due)
         return job

@@ -86,8 +86,7 @@ class Supervisor:
         for group in self.plan.groups:
             scan = self._scan(driver, group.number)
             scan()  # the first values are wanted now, the grid is for the rest
-            offset = self._offset % group.period or group.period
-            self.health.jobs.append(self._scheduler.every(group.period, scan, offset))
+            self.health.jobs.append(self._scheduler.every(group.period, scan, self._offset))
         self.health.jobs.append(self._scheduler.every(_LISTEN, self._listen))
 
     def _scan(self, driver: Driver, group: int) -> Callable[[], None]:
