@@ -152,6 +152,7 @@ _CAUSES = (
     ("could not find expected ':'", "a ':' is missing on this line, or in the one above"),
     ("',' or ']'", "a ',' or the closing ']' is missing before this"),
     ("',' or '}'", "a ',' or the closing '}' is missing before this"),
+    ("expected node content", "a value is missing here, or a bracket before it is never closed"),
     ("unexpected end of stream", "a quote is opened here or above, and never closed"),
     ("alphabetic or numeric", "'*' and '&' have a meaning of their own. Put the text in quotes"),
     ("unknown escape", "a '\\' in double quotes has a meaning of its own. Use single quotes"),

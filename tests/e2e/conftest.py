@@ -21,6 +21,15 @@ ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 30
 
 
+async def _ask_until(ask_it, fact, deadline_s):
+    """The control socket answers and does not push: it is asked ten times a second."""
+    async with asyncio.timeout(deadline_s):
+        while True:
+            if fact(answer := await ask_it()):
+                return answer
+            await asyncio.sleep(0.1)
+
+
 class Gateway:
     """``edgetwin run`` in a process of its own. ``log`` holds every line it said."""
 
@@ -65,20 +74,14 @@ class Gateway:
 
     async def until(self, fact, deadline_s=DEADLINE_S):
         """Ask for status, at most ten times a second, until a fact about it holds."""
-        status = None
-        async with asyncio.timeout(deadline_s):
-            while True:
-                status = await self.status()
-                if fact(status):
-                    return status
-                await asyncio.sleep(0.1)
+        await self.says("running", deadline_s)
+        return await _ask_until(self.status, fact, deadline_s)
 
     async def until_tag(self, name, quality, deadline_s=DEADLINE_S):
-        """Wait until a tag has a quality, in words."""
-        async with asyncio.timeout(deadline_s):
-            while (state := await self.tag(name))["quality"] != quality:
-                await asyncio.sleep(0.05)
-        return state
+        """Wait until a tag's quality begins so."""
+        return await _ask_until(
+            lambda: self.tag(name), lambda tag: tag["quality"].startswith(quality), deadline_s
+        )
 
     async def end(self, number=signal.SIGTERM, deadline_s=10):
         """End it; gives its exit code."""
@@ -91,16 +94,18 @@ class Gateway:
 
 @pytest.fixture
 def run_gateway(tmp_path):
-    """Start daemons: ``async with run_gateway(config_text) as gateway``."""
+    """Start daemons: ``async with run_gateway(config_text) as gateway``.
+
+    ``through`` are the words of a program that starts it, such as setpriv.
+    """
 
     @asynccontextmanager
-    async def run(text, *arguments, state="state", command="run", **options):
+    async def run(text, *arguments, state="state", command="run", through=(), **options):
         state = tmp_path / state
         path = state.with_suffix(".yaml")
         path.write_text(f"state: {state}\n{text}")
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "edgetwin", command, str(path), *arguments),
+            *(*through, sys.executable, "-m", "edgetwin", command, str(path), *arguments),
             stderr=asyncio.subprocess.PIPE,
             cwd=tmp_path,
             **options,
@@ -190,9 +195,7 @@ class OpcuaDevice(Peer):
     """The demo's meter: Doubles, by name."""
 
     def __init__(self, values):
-        super().__init__(
-            lambda port: ("-m", "edgetwin.demo.serve", "opcua", "--port", str(port))
-        )
+        super().__init__(lambda port: ("-m", "edgetwin.demo.serve", "opcua", "--port", str(port)))
         self._values = values
 
     def _first_words(self):
