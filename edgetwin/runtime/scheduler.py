@@ -1,8 +1,7 @@
 """Everything that happens on a grid: one heap of due times, one timer.
 
-A job runs at offset + k periods of the monotonic clock, never earlier. When the loop was busy and due
-times went
-by, they are counted, not made up for.
+A job runs at offset + k periods of the monotonic clock, never earlier. When the loop was busy and
+due times went by, they are counted, not made up for.
 """
 
 import heapq
