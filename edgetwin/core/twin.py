@@ -56,6 +56,35 @@ class Snapshot:
     age: Times
 
 
+class _Patience:
+    """Tags that may all go unrenewed for the same time (ns), and until when none can be late.
+
+    Ticks come as often as the fastest loop needs; a thousand slow tags need not be looked at each
+    time. A tag that becomes good after ``late`` was asked is renewed after it, so the bound holds.
+    """
+
+    __slots__ = ("after", "at", "sure_until")
+
+    def __init__(self, at: NDArray[np.intp], after: int) -> None:
+        self.at = at
+        self.after = after
+        self.sure_until = -1
+
+    def late(self, since: Times, quality: Bytes, now: int) -> NDArray[np.intp]:
+        """Which tags, not bad so far, were last renewed too long ago."""
+        ends = since[self.at] + self.after
+        over = ends < now
+        ahead = ends[~over]
+        self.sure_until = min(now + self.after, int(ahead.min()) if len(ahead) else FOREVER)
+        return self.at[over & (quality[self.at] < _BAD)]
+
+
+def _patiences(after: Times) -> tuple[_Patience, ...]:
+    """One for each length of patience; none for tags that may take for ever."""
+    lengths = np.unique(after[after < FOREVER])
+    return tuple(_Patience(np.flatnonzero(after == length), int(length)) for length in lengths)
+
+
 class Twin:
     """Columns indexed by tag. Owned by the engine; everybody else gets snapshots."""
 
@@ -78,7 +107,9 @@ class Twin:
         self._stale_after: Times = np.where(measured, STALE_PERIODS * period, FOREVER)
         frozen = np.array([t.frozen_after for t in tags], np.int64)
         self._frozen_after: Times = np.where(frozen > 0, frozen, FOREVER)
-        self._watches_frozen = bool((frozen > 0).any())
+        self._until_stale = _patiences(self._stale_after)
+        self._until_frozen = _patiences(self._frozen_after)
+        self._watches_frozen = bool(self._until_frozen)
         self._freezing: dict[tuple[int, int], bool] = {}
         self._low: Floats = np.array([t.low for t in tags])
         self._high: Floats = np.array([t.high for t in tags])
@@ -190,19 +221,19 @@ class Twin:
 
     def age_out(self, now: Instant) -> bool:
         """Mark what is stale or frozen. Says whether anything changed."""
-        good = self.quality < _BAD
-        stale = good & (now.mono - self.confirmed > self._stale_after)
-        any_stale = bool(stale.any())
-        if any_stale:
-            self._before_stale[stale] = self.quality[stale]
-            self.quality[stale] = Quality.STALE
-        if not self._watches_frozen:
-            return any_stale
-        frozen = good & ~stale & (now.mono - self.changed > self._frozen_after)
-        if frozen.any():
-            self.quality[frozen] = Quality.FROZEN
-            return True
-        return any_stale
+        any_late = False
+        for patience in self._until_stale:
+            if now.mono > patience.sure_until:
+                late = patience.late(self.confirmed, self.quality, now.mono)
+                self._before_stale[late] = self.quality[late]
+                self.quality[late] = Quality.STALE
+                any_late |= bool(len(late))
+        for patience in self._until_frozen:
+            if now.mono > patience.sure_until:
+                late = patience.late(self.changed, self.quality, now.mono)
+                self.quality[late] = Quality.FROZEN
+                any_late |= bool(len(late))
+        return any_late
 
     def is_stale(self, tag: int, now: Instant) -> bool:
         """Whether one tag has gone stale by now, even if no tick has marked it yet."""
