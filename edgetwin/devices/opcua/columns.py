@@ -22,6 +22,9 @@ TYPE_NAMES = (
 )
 """The built-in types by number (OPC 10000-6 §5.1.2)."""
 
+LONGEST_TEXT = 4096
+"""A text of more characters is not taken as a value: it would be kept, and sent on each change."""
+
 EPOCH = 116_444_736_000_000_000
 """1970-01-01 in ticks of 100 ns since 1601-01-01, the DateTime of OPC UA (OPC 10000-6 §5.2.2.5)."""
 _LAST_TICK = EPOCH + ((1 << 63) - 1) // 100

@@ -13,7 +13,7 @@ from edgetwin.devices.opcua.skip import (
     count_at,
     extension_at,
     skip_diagnostic,
-    skip_string,
+    skip_table,
     type_at,
 )
 from edgetwin.devices.opcua.wire import decode_notifications, decode_values
@@ -21,6 +21,10 @@ from edgetwin.devices.opcua.wire import decode_notifications, decode_values
 READ_REPLY, WRITE_REPLY, PUBLISH_REPLY = 634, 676, 829
 FAULT, DATA_CHANGE, STATUS_CHANGE = 397, 811, 820
 """Numbers of the binary encodings in namespace 0 (OPC 10000-6 annex A)."""
+
+MOST_PARTS = 100
+MOST_NOTIFIED = 10_000
+"""What one notification message may hold; we ask the server for less (``subscription``)."""
 
 
 def body_of(reply: bytes, kind: int) -> int:
@@ -36,10 +40,7 @@ def body_of(reply: bytes, kind: int) -> int:
             raise WireError(f"a reply of type {type_at(reply, 0)} where {kind} was due")
         if result >> 30 > 1 or type_at(reply, 0) == FAULT:
             raise ServiceFault(result)
-        at = skip_diagnostic(reply, 20)
-        strings, at = count_at(reply, at)
-        for _ in range(strings):
-            at = skip_string(reply, at)
+        at = skip_table(reply, skip_diagnostic(reply, 20))
         return extension_at(reply, at)[2]
     except (IndexError, struct.error) as error:
         raise WireError("the reply ends within its header") from error
@@ -81,11 +82,15 @@ def publish_reply(reply: bytes) -> Notification:
         if not parts:
             return Notification(subscription, sequence, None, none)
         changes: list[tuple[Columns, Any]] = []
+        total = 0
+        _within(parts, MOST_PARTS, "parts")
         for _ in range(parts):
             kind, start, at = extension_at(reply, at)
             if kind == DATA_CHANGE:
                 n, first = count_at(reply, start)
-                changes.append(decode_notifications(reply[:at], first, n))
+                total += n
+                _within(total, MOST_NOTIFIED, "values")
+                changes.append(decode_notifications(reply[first:at], 0, n))
             elif kind == STATUS_CHANGE:
                 (ended,) = struct.unpack_from("<I", reply, start)
                 return Notification(subscription, sequence, None, none, ended)
@@ -93,6 +98,11 @@ def publish_reply(reply: bytes) -> Notification:
         raise WireError("the notification ends too soon") from error
     columns, handles = merge(changes)
     return Notification(subscription, sequence, columns, handles)
+
+
+def _within(n: int, most: int, what: str) -> None:
+    if n > most:
+        raise WireError(f"a notification of {n} {what}; {most} are allowed")
 
 
 def merge(changes: Sequence[tuple[Columns, Any]]) -> tuple[Columns, Any]:

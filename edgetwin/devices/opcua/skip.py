@@ -1,7 +1,8 @@
 """Finding the end of what is not read: any Variant, and the parts of a reply around the values.
 
-All walks are over bytes that are there; nesting ends at ``DEPTH`` and long lists at ``ITEMS``, so
-that a hostile reply costs no more than its own length (the layouts: OPC 10000-6 §5.2.2).
+All walks are over bytes that are there. What has no fixed width is walked element by element, at
+about 1 µs each; ``Room`` bounds these steps per reply and ``DEPTH`` their nesting, so that the most
+hostile reply holds the loop for some 20 ms (the layouts: OPC 10000-6 §5.2.2).
 """
 
 import struct
@@ -9,7 +10,9 @@ from collections.abc import Callable
 
 Bytes = bytes
 DEPTH = 16
-ITEMS = 100_000
+ITEMS = 20_000
+TABLE = 100
+DIAGNOSTIC_DEPTH = 4
 _I32, _U32 = struct.Struct("<i"), struct.Struct("<I")
 
 _WIDTHS = {1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 4, 8: 8, 9: 8, 10: 4, 11: 8, 13: 8, 14: 16, 19: 4}
@@ -18,6 +21,27 @@ _NODE_WIDTHS = {0: 2, 1: 4, 2: 7, 4: 19}
 
 class WireError(ValueError):
     """The bytes are not what the standard says they are."""
+
+
+class Room:
+    """How many elements without a fixed width one reply may still make us walk over."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = ITEMS
+
+    def take(self, n: int) -> None:
+        """Allow a list of n elements.
+
+        Raises:
+            WireError: the reply has had its share.
+        """
+        self._left -= n
+        if self._left < 0:
+            raise WireError(
+                f"lists of over {ITEMS} elements without a fixed width; so many are allowed"
+            )
 
 
 def count_at(data: Bytes, at: int) -> tuple[int, int]:
@@ -80,7 +104,7 @@ def type_at(data: Bytes, at: int) -> int:
 
 def skip_diagnostic(data: Bytes, at: int, depth: int = 0) -> int:
     """Past a DiagnosticInfo (§5.2.2.12)."""
-    if depth > DEPTH:
+    if depth > DIAGNOSTIC_DEPTH:
         raise WireError("diagnostics nested too deep")
     mask = data[at]
     at += 1 + 4 * (mask & 0x0F).bit_count()
@@ -91,14 +115,24 @@ def skip_diagnostic(data: Bytes, at: int, depth: int = 0) -> int:
     return skip_diagnostic(data, at, depth + 1) if mask & 0x40 else at
 
 
-def skip_value(data: Bytes, at: int, depth: int = 0) -> int:
+def skip_table(data: Bytes, at: int) -> int:
+    """Past the StringTable of a response header, which holds the texts of its diagnostics."""
+    n, at = count_at(data, at)
+    if n > TABLE:
+        raise WireError(f"a table of {n} diagnostic texts; {TABLE} are allowed")
+    for _ in range(n):
+        at = skip_string(data, at)
+    return at
+
+
+def skip_value(data: Bytes, at: int, room: Room, depth: int = 0) -> int:
     """Past a Variant of any type, array or not (§5.2.2.16)."""
     if depth > DEPTH:
         raise WireError("values nested too deep")
     encoding = data[at]
     kind = encoding & 0x3F
     n, at = count_at(data, at + 1) if encoding & 0x80 else (1, at + 1)
-    at = _skip_elements(data, at, kind, n, depth)
+    at = _skip_elements(data, at, (kind, n), room, depth)
     if encoding & 0x40:
         dimensions, at = count_at(data, at)
         at += 4 * dimensions
@@ -107,28 +141,28 @@ def skip_value(data: Bytes, at: int, depth: int = 0) -> int:
     return at
 
 
-def _skip_elements(data: Bytes, at: int, kind: int, n: int, depth: int) -> int:
+def _skip_elements(data: Bytes, at: int, elements: tuple[int, int], room: Room, depth: int) -> int:
+    kind, n = elements
     if kind == 0:
         return at
     if kind in _WIDTHS:
         return at + n * _WIDTHS[kind]
-    if n > ITEMS:
-        raise WireError(f"a list of {n} elements that are not of fixed width; {ITEMS} are allowed")
+    room.take(n)
     skip = _SKIPS.get(kind)
     if skip is None and kind > 25:
         raise WireError(f"no value has the type {kind}")
     for _ in range(n):
-        at = skip(data, at) if skip else _skip_nested(data, at, kind, depth + 1)
+        at = skip(data, at) if skip else _skip_nested(data, at, kind, room, depth + 1)
     return at
 
 
-def _skip_nested(data: Bytes, at: int, kind: int, depth: int) -> int:
+def _skip_nested(data: Bytes, at: int, kind: int, room: Room, depth: int) -> int:
     if kind == 24:
-        return skip_value(data, at, depth)
+        return skip_value(data, at, room, depth)
     if kind == 25:
         return skip_diagnostic(data, at, depth)
     mask = data[at]
-    at = skip_value(data, at + 1, depth) if mask & 1 else at + 1
+    at = skip_value(data, at + 1, room, depth) if mask & 1 else at + 1
     widths = ((2, 4), (4, 8), (8, 8), (16, 2), (32, 2))
     return at + sum(width for bit, width in widths if mask & bit)
 

@@ -11,7 +11,14 @@ from asyncua import ua
 from asyncua.client.ua_client import UaClient
 
 from edgetwin.core.reading import Instant
-from edgetwin.devices.opcua.columns import ARRAY, DATETIME, LOCALIZED_TEXT, STRING, Columns
+from edgetwin.devices.opcua.columns import (
+    ARRAY,
+    DATETIME,
+    LOCALIZED_TEXT,
+    LONGEST_TEXT,
+    STRING,
+    Columns,
+)
 from edgetwin.devices.opcua.exchange import Ack, Fail, Notification, Reader, ServiceFault, Setpoint
 from edgetwin.devices.opcua.skip import WireError
 from edgetwin.devices.opcua.stack import AttributeIds, UaStatusCodeError
@@ -131,11 +138,10 @@ def columns_of(results: Sequence[ua.DataValue], asked: int) -> Columns:
 def _keep(columns: Columns, place: int, kind: int, value: Any) -> None:  # noqa: ANN401 (by type)
     if value is None:
         return
-    if kind == STRING:
-        columns.objects.append((place, value))
-    elif kind == LOCALIZED_TEXT:
-        if value.Text is not None:
-            columns.objects.append((place, value.Text))
+    if kind in (STRING, LOCALIZED_TEXT):
+        text = value if kind == STRING else value.Text
+        if text is not None and len(text) <= LONGEST_TEXT:
+            columns.objects.append((place, text))
     elif kind == DATETIME:
         keep(columns, place, kind, ticks_of(value))
     elif kind < STRING:

@@ -33,11 +33,12 @@ from edgetwin.devices.opcua.columns import (
     EPOCH,
     INT64,
     LOCALIZED_TEXT,
+    LONGEST_TEXT,
     STRING,
     UINT64,
     Columns,
 )
-from edgetwin.devices.opcua.skip import Bytes, WireError, skip_value, text_at
+from edgetwin.devices.opcua.skip import Bytes, Room, WireError, skip_value, text_at
 
 VALUE, STATUS, SOURCE, SERVER, SOURCE_PICO, SERVER_PICO = 1, 2, 4, 8, 16, 32
 DIMENSIONS = 0x40
@@ -102,6 +103,7 @@ class _Decoder:
         self._at = at
         self._n = n
         self._columns = Columns.empty(n)
+        self._room = Room()
         self._with_handles = handles
         self._handles = np.zeros(n if handles else 0, np.uint32)
 
@@ -187,14 +189,14 @@ class _Decoder:
         kind = encoding & 0x3F
         form = _SCALARS.get(kind)
         if encoding & (ARRAY | DIMENSIONS) or not (form or kind in _TEXTS):
-            self._at = skip_value(data, at)
+            self._at = skip_value(data, at, self._room)
         elif form:
             (value,) = form.unpack_from(data, at + 1)
             self._at = at + 1 + form.size
             keep(columns, place, kind, value)
         else:
             text, self._at = _TEXTS[kind](data, at + 1)
-            if text is not None:
+            if text is not None and len(text) <= LONGEST_TEXT:
                 columns.objects.append((place, text))
 
 

@@ -124,6 +124,10 @@ def test_service_fault_names_its_status():
             id="a million null texts",
         ),
         pytest.param(b"\x01\x3f", id="a type that does not exist"),
+        pytest.param(
+            b"\x01\x98" + struct.pack("<i", 900) + (b"\x98\x1e\x00\x00\x00" + b"\x00" * 30) * 900,
+            id="many lists of variants, none of them long",
+        ),
     ],
 )
 def test_hostile_value_is_refused(value):
@@ -139,6 +143,21 @@ def test_lying_dimensions_cost_nothing_and_the_next_value_is_read():
     columns = read_reply(reply, 2)
     assert columns.values[1] == 2.5
     assert list(columns.quality) == [Quality.CONFIG_ERROR, Quality.GOOD]
+
+
+@pytest.mark.parametrize("kind", [V.String, V.LocalizedText])
+def test_endless_text_is_no_value(kind):
+    text = "x" * 4097
+    value = ua.Variant(text if kind is V.String else ua.LocalizedText(text), kind)
+    columns = read_reply(read_response([ua.DataValue(value)]), 1)
+    assert list(columns.quality) == [Quality.NOT_A_NUMBER]
+    assert columns.objects == []
+
+
+def test_notification_of_more_values_than_allowed_is_refused():
+    reply = publish_response(*[change([(1, ua.DataValue())] * 6000)] * 2)
+    with pytest.raises(WireError, match="12000 values"):
+        publish_reply(reply)
 
 
 def test_nothing_good_comes_from_what_is_no_number():
