@@ -4,15 +4,22 @@ Each device is a process of its own, so that it can be killed, stopped and start
 """
 
 import asyncio
+import ipaddress
 import json
 import os
 import signal
+import socket
+import ssl
 import sys
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edgetwin.status.control import ask
@@ -50,7 +57,7 @@ class Gateway:
         """Wait for a log line with these words."""
         async with asyncio.timeout(deadline_s):
             while not any(words in line for line in self.log):
-                assert not self._reading.done(), f"ended without {words!r}: {self.log}"
+                assert not self._reading.done(), f"no {words!r} in:\n" + "\n".join(self.log[-9:])
                 self._news.clear()
                 await self._news.wait()
         return next(line for line in self.log if words in line)
@@ -223,6 +230,80 @@ async def meter():
     await device.start()
     yield device
     await device.kill()
+
+
+@pytest.fixture
+async def other():
+    """A second Modbus device."""
+    device = ModbusDevice()
+    await device.start()
+    yield device
+    await device.kill()
+
+
+@pytest.fixture
+async def silent():
+    """A Modbus device that takes connections and never answers."""
+    device = ModbusDevice()
+    await device.start()
+    await device.tell(read="silent")
+    yield device
+    await device.kill()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A folder: a certificate nobody here knows (server.crt, server.der), its key (server.pem)."""
+    folder = tmp_path_factory.mktemp("certificate")
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    uri = x509.UniformResourceIdentifier("urn:edgetwin:test:server")
+    names = [uri, x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    start = datetime.now(UTC) - timedelta(hours=1)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "server.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+    (folder / "server.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "server.der").write_bytes(made.public_bytes(serialization.Encoding.DER))
+    return folder
+
+
+@pytest.fixture
+async def tls_server(certificate):
+    """The port of a TLS server with that certificate, which then says nothing."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "server.crt", certificate / "server.pem")
+
+    async def serve(reader, writer):
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.fixture
+async def secure_server(certificate):
+    """The port of an OPC UA server that signs and encrypts with that certificate."""
+    program = Path(__file__).parents[1] / "devices" / "opcua" / "server.py"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(program), str(port), "--pki", str(certificate)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert await asyncio.wait_for(process.stdout.readline(), DEADLINE_S) == b"ready\n"
+    yield port
+    process.kill()
+    await process.communicate()
 
 
 class Subscriber:

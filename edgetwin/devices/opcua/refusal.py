@@ -47,8 +47,8 @@ def explain(error: Exception, settings: OpcuaSettings, identity: Identity | None
     if isinstance(error, ConnectionRefusedError):
         return "the connection is refused. Is the server running, and is the port right?"
     if isinstance(error, SSLError | ConnectionError):
-        hint = f" Does it trust our certificate {identity.file}?" if identity else ""
-        return f"the server closed the connection.{hint or ' Its own log may say why.'}"
+        trust = f" Does it trust our certificate {identity.file}?" if identity else ""
+        return f"the server closed the connection. Is it an OPC UA server?{trust}"
     if isinstance(error, OSError):
         cause = error.strerror or error
         return f"{cause}. Check the address, the cable and the files named in the settings"
