@@ -16,6 +16,7 @@ All methods run in the database's thread, inside the transaction they are given.
 """
 
 import secrets
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -30,6 +31,7 @@ SCHEMA = (
 )
 _ROW_BYTES = 100  # what a record takes beside its body: columns, page share
 _CHUNK = 1000
+_PACKED_FROM = 1000  # bodies from here on are compressed: a fifth of the bytes to write, 10 us/KB
 _DROPPED_FIRST = (
     "SELECT position, stream, seq, upstreams, length(body) FROM records"
     " WHERE kind NOT IN ('event', 'gap') ORDER BY position LIMIT ?"
@@ -60,7 +62,12 @@ class Record:
     sequence: int
     boot: int
     wall: int
-    body: bytes
+    stored: bytes
+
+    @property
+    def body(self) -> bytes:
+        """What was drafted."""
+        return self.stored if self.stored.startswith(b"{") else zlib.decompress(self.stored)
 
     @property
     def payload(self) -> bytes:
@@ -168,11 +175,11 @@ class Outbox:
             position = state.add("position", 1)
             sequence = state.add(f"seq:{draft.stream}", 1)
             stream = f"{draft.stream}@{self.log}"
-            names = _list(draft.upstreams)
+            names, body = _list(draft.upstreams), _packed(draft.body)
             rows.append(
-                (position, draft.kind, stream, sequence, self.boot, draft.wall, draft.body, names)
+                (position, draft.kind, stream, sequence, self.boot, draft.wall, body, names)
             )
-            state.add("bytes", len(draft.body) + _ROW_BYTES)
+            state.add("bytes", len(body) + _ROW_BYTES)
             for name in draft.upstreams:
                 state.add(f"waiting:{name}", 1)
         tx.many("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
@@ -267,3 +274,7 @@ def _list(names: Iterable[str]) -> str:
 
 def _names(text: str) -> list[str]:
     return text.strip(",").split(",")
+
+
+def _packed(body: bytes) -> bytes:
+    return zlib.compress(body, 1) if len(body) >= _PACKED_FROM else body

@@ -5,6 +5,7 @@ damaged ─▶ the file is set aside, a fresh one started, and its first record 
 """
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,9 @@ _LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_RESERVE = 8 << 20  # left free for SQLite's own log, so that acknowledged records can be deleted
+_LEAST = 256 << 10
+
 
 class Store:
     """One file, ``outbox.db``. ``now`` is asked for stamps only."""
@@ -27,6 +31,7 @@ class Store:
     def __init__(self, path: Path, outbox: Outbox, now: Callable[[], Instant]) -> None:
         self.path = path
         self.outbox = outbox
+        self._quota = outbox.quota
         self._journal = Journal()
         self._now = now
         self._database = Database(path)
@@ -54,6 +59,7 @@ class Store:
         stamp = self._now().wall
 
         def work(tx: Transaction) -> None:
+            self.outbox.quota = self._room(tx)
             told = [self._tell(gap, stamp) for gap in self._lost]
             self.outbox.write(tx, [*told, *drafts], acked, stamp)
             self._journal.write(tx, self.outbox.boot, entries)
@@ -100,6 +106,14 @@ class Store:
                 self.path,
                 name,
             )
+
+    def _room(self, tx: Transaction) -> int:
+        """The configured quota, or what this disk can give without filling up."""
+        disk = os.statvfs(self.path.parent)
+        reserve = min(_RESERVE, disk.f_blocks * disk.f_frsize // 4)
+        unused = tx.number("PRAGMA freelist_count") * tx.number("PRAGMA page_size")
+        free = disk.f_bavail * disk.f_frsize + unused - reserve
+        return min(self._quota, max(_LEAST, self.outbox.bytes + free))
 
     async def _run(self, work: Callable[[Transaction], T]) -> T:
         try:

@@ -1,6 +1,7 @@
 """Outbox and journal in one file: what happens when that file is spoiled under way."""
 
 import json
+import os
 
 from edgetwin.core.reading import Instant
 from edgetwin.storage.journal import Requested
@@ -57,7 +58,7 @@ async def test_damage_noticed_while_running_costs_no_new_record(tmp_path):
     path = tmp_path / "outbox.db"
     store = make(path)
     await store.open()
-    body = b'{"x":"%s"}' % (b"x" * 3000)  # more than SQLite keeps in memory
+    body = b'{"x":"%s"}' % os.urandom(3000).hex().encode()  # more than SQLite keeps in memory
     await store.commit([Draft("event", "event", NAMES, body, n) for n in range(2000)], [], {})
     await store.close()
     content = bytearray(path.read_bytes())
@@ -68,5 +69,26 @@ async def test_damage_noticed_while_running_costs_no_new_record(tmp_path):
     await store.commit([event(1000)], [], {})
     records = await store.read("cloud", 0, 99)
     assert [r.kind for r in records] == ["gap", "event"]
+    await store.close()
+    store.end()
+
+
+async def test_quota_shrinks_while_the_disk_is_nearly_full(tmp_path, monkeypatch):
+    store = make(tmp_path / "outbox.db")
+    await store.open()
+    true = os.statvfs(tmp_path)
+    nearly_full = os.statvfs_result((*true[:4], (8 << 20) // true.f_frsize, *true[5:]))
+    monkeypatch.setattr("edgetwin.storage.store.os.statvfs", lambda _path: nearly_full)
+    body = b'{"x":"%s"}' % os.urandom(3000).hex().encode()
+    for n in range(20):
+        drafts = [Draft("event", "event", NAMES, body, n) for _ in range(50)]
+        await store.commit(drafts, [], {})
+    assert store.outbox.bytes < 1 << 20
+    records = await store.read("cloud", 0, 9999)
+    gaps = [json.loads(r.body)["gap"] for r in records if r.kind == "gap"]
+    assert sum(gap["count"] for gap in gaps) + len(records) - len(gaps) == 1000
+    monkeypatch.undo()
+    await store.commit([event(1)], [], {})
+    assert store.outbox.quota == 1 << 26
     await store.close()
     store.end()
