@@ -44,32 +44,114 @@ class ModbusAddress:
         return f"{self.table}{self.offset + 1:04d}" + (f".{self.bit}" if self.bit >= 0 else "")
 
 
+class Numbering(StrEnum):
+    """What a manual calls the first holding register: how a number alone is to be read."""
+
+    REFERENCE_FROM_1 = "40001"
+    REFERENCE_FROM_0 = "40000"
+    PLAIN_FROM_1 = "1"
+    PLAIN_FROM_0 = "0"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class NumberAlone(ModbusAddress):
+    """An address like ``40001``, which names a place only with the device's ``Numbering``.
+
+    What it is as a ModbusAddress is the likeliest reading. ``number`` is as it was written.
+    """
+
+    number: str = ""
+
+    def read_by(self, numbering: Numbering) -> ModbusAddress:
+        """The place that it names.
+
+        Raises:
+            AddressError: this manual can have no such number.
+        """
+        first = 1 if numbering in (Numbering.REFERENCE_FROM_1, Numbering.PLAIN_FROM_1) else 0
+        if numbering in (Numbering.PLAIN_FROM_0, Numbering.PLAIN_FROM_1):
+            return _inside(self.number, Table.HOLDING, int(self.number) - first, self.bit)
+        if not _is_reference(self.number):
+            raise AddressError(
+                f"'{self.number}' is no number of a manual that begins at {numbering}: there it "
+                "has 5 or 6 digits, of which the first is 4, 3, 1 or 0. Or write 4x0001"
+            )
+        table = Table(self.number[0] + "x")
+        return _inside(self.number, table, int(self.number[1:]) - first, self.bit)
+
+    @property
+    def doubt(self) -> str:
+        """The two likely readings, and what to write for each."""
+        bit = f".{self.bit}" if self.bit >= 0 else ""
+        name = self.table.name.lower()
+        plain = ModbusAddress(self.table, self.offset, self.bit)
+        other = f"{name}:{self.offset + 1}{bit}"
+        ways = (
+            (Numbering.REFERENCE_FROM_1, Numbering.REFERENCE_FROM_0)
+            if _is_reference(self.number)
+            else (Numbering.PLAIN_FROM_1, Numbering.PLAIN_FROM_0)
+        )
+        return (
+            f"'{self.number}{bit}' can be read in two ways. Write {plain} if the first holding "
+            f"register is {ways[0]} in the manual, {other} if it is {ways[1]}. Or say it once for "
+            f"the device, numbering: {ways[0]}"
+        )
+
+
 _REFERENCE = re.compile(r"([0134])x(\d{1,5})(?:\.(\d{1,2}))?")
 _NAMED = re.compile(r"(coil|discrete|input|holding):(\d{1,5})(?:\.(\d{1,2}))?")
-_NUMBER = re.compile(r"\d{1,6}")
+_NUMBER = re.compile(r"(\d{1,6})(?:\.(\d{1,2}))?")
+_SPAN = re.compile(r"(\S+?)\s*(?:-|\bto\b)\s*(\S+)")
 
 
 def parse_modbus(text: str) -> ModbusAddress:
     """Read ``4x0001`` (from 1, as in most manuals) or ``holding:0`` (from 0, as on the wire).
 
+    A number alone, like ``40001``, becomes a ``NumberAlone``.
+
     Raises:
-        AddressError: neither form, or outside the 65536 items of a table.
+        AddressError: none of these, or outside the 65536 items of a table.
     """
     if match := _REFERENCE.fullmatch(text):
-        table, offset = Table(match[1] + "x"), int(match[2]) - 1
-    elif match := _NAMED.fullmatch(text):
-        table, offset = Table[match[1].upper()], int(match[2])
-    elif _NUMBER.fullmatch(text):
-        raise AddressError(
-            f"{text!r} can be read in two ways. "
-            f"Say which: 4x{text[-4:]:0>4} (holding register, numbered from 1), "
-            f"or holding:{int(text)} (numbered from 0)"
-        )
-    else:
-        raise AddressError(
-            f"{text!r} is no Modbus address. Write 4x0001, 3x0001, 1x0001 or 0x0001, or holding:0"
-        )
-    bit = int(match[3]) if match[3] else -1
+        return _inside(text, Table(match[1] + "x"), int(match[2]) - 1, _bit(match[3]))
+    if match := _NAMED.fullmatch(text):
+        return _inside(text, Table[match[1].upper()], int(match[2]), _bit(match[3]))
+    if match := _NUMBER.fullmatch(text):
+        number = match[1]
+        table = Table(number[0] + "x") if _is_reference(number) else Table.HOLDING
+        offset = int(number[1:] if _is_reference(number) else number) - 1
+        likely = _inside(text, table, max(offset, 0), _bit(match[2]))
+        return NumberAlone(likely.table, likely.offset, likely.bit, number)
+    raise AddressError(
+        f"{text!r} is no Modbus address. Write 4x0001, 3x0001, 1x0001 or 0x0001, or holding:0"
+    )
+
+
+def parse_span(text: str) -> tuple[ModbusAddress, ModbusAddress]:
+    """Read ``4x0100-4x0120``, ``holding:99 to holding:119``, or one address alone.
+
+    Raises:
+        AddressError: one of them is none, or they are not in one table and in order.
+    """
+    match = _SPAN.fullmatch(text)
+    first, last = (parse_modbus(part) for part in (match.groups() if match else (text, text)))
+    if first.bit >= 0 or last.bit >= 0:
+        raise AddressError(f"{text!r}: whole registers are meant here. Leave the bit away")
+    if first.table is not last.table or first.offset > last.offset:
+        raise AddressError(f"{text!r} is no span. Write it like 4x0100-4x0120, the lower first")
+    return first, last
+
+
+def _is_reference(number: str) -> bool:
+    """Whether a number looks like 40001 or 400001: the table's digit, then the place in it."""
+    return len(number) in (5, 6) and number[0] in "0134"
+
+
+def _bit(digits: str | None) -> int:
+    return int(digits) if digits else -1
+
+
+def _inside(text: str, table: Table, offset: int, bit: int) -> ModbusAddress:
     if not 0 <= offset < 1 << 16:
         raise AddressError(
             f"{text!r} lies outside the table: 4x0001 to 4x65536, or holding:0 to holding:65535"
@@ -77,45 +159,3 @@ def parse_modbus(text: str) -> ModbusAddress:
     if bit > 15 or (bit >= 0 and table.is_bits):
         raise AddressError(f"{text!r}: a bit is 0 to 15, and only of a register")
     return ModbusAddress(table, offset, bit)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class NodeAddress:
-    """An OPC UA node (OPC 10000-6 §5.3.1.10).
-
-    ``uri`` is resolved anew on each session; without one, ``namespace``.
-
-    ``kind`` is ``i`` (numeric), ``s`` (string), ``g`` (GUID) or ``b`` (opaque, base64).
-    """
-
-    kind: str
-    identifier: str
-    uri: str = ""
-    namespace: int = 0
-
-    def __str__(self) -> str:
-        """The standard text form."""
-        where = (
-            f"nsu={self.uri};" if self.uri else f"ns={self.namespace};" if self.namespace else ""
-        )
-        return f"{where}{self.kind}={self.identifier}"
-
-
-_NODE = re.compile(r"(?:nsu=([^;]+);|ns=(\d{1,5});)?([isgb])=(.+)", re.DOTALL)
-
-
-def parse_node(text: str) -> NodeAddress:
-    """Read ``nsu=urn:maker:meter;s=Flow``, ``ns=2;i=5`` or ``i=2258``.
-
-    Raises:
-        AddressError: the text is no node id.
-    """
-    match = _NODE.fullmatch(text)
-    if not match:
-        raise AddressError(
-            f"{text!r} is no OPC UA node id. Write nsu=urn:maker:meter;s=Flow, or ns=2;i=5"
-        )
-    uri, namespace, kind, identifier = match.groups()
-    if kind == "i" and not (identifier.isdecimal() and int(identifier) < 1 << 32):
-        raise AddressError(f"{text!r}: after i= comes a whole number from 0 to 4294967295")
-    return NodeAddress(kind, identifier, uri or "", int(namespace or 0))

@@ -8,7 +8,7 @@ together, and a hole of up to ``max_gap`` registers is read along rather than as
 
 The tags of a scan group lie in the twin in order of address, so each block is a contiguous range of
 twin indices. Going from the left and closing a block only when the next tag does not fit gives the
-least number of blocks.
+least number of blocks: whatever fits into a block, a part of it does too.
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,39 @@ BITS_PER_REGISTER = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Neighbours in a table, ``first`` to ``last``, both offsets and both included."""
+
+    table: Table
+    first: int
+    last: int
+
+    def meets(self, table: Table, first: int, count: int) -> bool:
+        """Whether a request would touch it."""
+        return table is self.table and first <= self.last and self.first < first + count
+
+    def __str__(self) -> str:
+        """As a technician writes it: ``4x0001`` or ``4x0001-4x0020``."""
+        first, last = ModbusAddress(self.table, self.first), ModbusAddress(self.table, self.last)
+        return str(first) if self.first == self.last else f"{first}-{last}"
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """What a device takes in one request. ``max_gap`` unused registers may be read along."""
+    """What a device takes in one request.
+
+    ``max_gap`` unused registers may be read along, but never one of a ``forbidden`` span: there are
+    devices that refuse the whole request then, clear a counter, or restart.
+    """
 
     max_registers: int = 125
     max_bits: int = 2000
     max_gap: int = 32
+    forbidden: tuple[Span, ...] = ()
+
+    def forbids(self, table: Table, first: int, count: int) -> Span | None:
+        """The forbidden span that a request would touch, if there is one."""
+        return next((span for span in self.forbidden if span.meets(table, first, count)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +80,7 @@ def plan_blocks(tags: Sequence[Tag], limits: Limits) -> tuple[Block, ...]:
         limits: what the device takes.
 
     Raises:
-        ConfigError: a tag alone is longer than one request may be.
+        ConfigError: a tag alone is longer than one request may be, or forbidden.
         ValueError: the tags are not in order.
     """
     for one, other in pairwise(tags):
@@ -69,6 +96,16 @@ def plan_blocks(tags: Sequence[Tag], limits: Limits) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
+def read_in_vain(block: Block, tags: Sequence[Tag]) -> int:
+    """How many items of a block no tag wants; ``tags`` are the block's."""
+    wanted = {
+        item
+        for tag in tags
+        for item in range(_address(tag).offset, _address(tag).offset + tag.registers)
+    }
+    return block.count - len(wanted)
+
+
 def _begin(tag: Tag, limits: Limits) -> Block:
     address = _address(tag)
     most = limits.max_bits if address.table.is_bits else limits.max_registers
@@ -76,6 +113,10 @@ def _begin(tag: Tag, limits: Limits) -> Block:
         raise ConfigError(
             f"{tag.place or tag.name}: {tag.name} is {tag.registers} registers long, but the "
             f"device gives {most} in one request: raise max_registers, or shorten the tag"
+        )
+    if span := limits.forbids(address.table, address.offset, tag.registers):
+        raise ConfigError(
+            f"{tag.place or tag.name}: {tag.name} at {address} lies in {span}, which is forbidden"
         )
     function = READ_FUNCTION[address.table]
     tags = range(tag.index, tag.index + 1)
@@ -93,6 +134,8 @@ def _grow(block: Block, tag: Tag, limits: Limits) -> Block | None:
     end = block.first + block.count
     count = max(end, address.offset + tag.registers) - block.first
     if count > most or address.offset - end > most_gap:
+        return None
+    if limits.forbidden and limits.forbids(address.table, block.first, count):
         return None
     tags = range(block.tags.start, tag.index + 1)
     return Block(block.table, block.function, block.first, count, tags)

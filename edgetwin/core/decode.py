@@ -1,4 +1,4 @@
-"""Register bytes to float64 columns, and engineering values back to register bytes: one codec.
+"""Register bytes to float64 columns of engineering values.
 
 Theory of operation. All that depends on the tags is worked out once, at start. Each type has a
 *lane*: the bytes of all its tags side by side in one scratch buffer, least significant first, so
@@ -10,13 +10,10 @@ that a typed numpy view of the scratch is the column of raw values. One gather f
 
 Two kinds of value do not fit a float64: unscaled 64-bit integers from 2^53, which lie exactly in
 ``objects`` (the column holds the nearest float64), and text, which is only there (the column holds
-NaN).
-
-The encoder is the same permutation backwards. It refuses what does not fit, and never wraps.
+NaN). Raw values that say something other than a number are judged by ``screening``, before scale.
+The way back is ``encode``.
 """
 
-import math
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -26,7 +23,9 @@ from numpy.typing import NDArray
 
 from edgetwin.core.address import ModbusAddress
 from edgetwin.core.errors import ConfigError
-from edgetwin.core.reading import Floats, Scalar
+from edgetwin.core.quality import Quality
+from edgetwin.core.reading import Bytes, Floats, Scalar
+from edgetwin.core.screening import Screen, Sentinels
 from edgetwin.core.tags import Tag, ValueType
 
 Objects: TypeAlias = tuple[tuple[int, Scalar], ...]
@@ -46,35 +45,18 @@ _VIEWS = {
 }
 """How each type lies in the scratch; widest first, so that every view is aligned."""
 
-_PACK = {
-    ValueType.INT64: ">q",
-    ValueType.UINT64: ">Q",
-    ValueType.FLOAT64: ">d",
-    ValueType.INT32: ">i",
-    ValueType.UINT32: ">I",
-    ValueType.FLOAT32: ">f",
-    ValueType.BCD32: ">I",
-    ValueType.INT16: ">h",
-    ValueType.UINT16: ">H",
-    ValueType.BCD16: ">H",
-}
-_FLOATS = (ValueType.FLOAT32, ValueType.FLOAT64)
 _BCD = (ValueType.BCD16, ValueType.BCD32)
 _EXACT = (ValueType.INT64, ValueType.UINT64)
 _LETTERS = "ABCDEFGH"
 _WHOLE = 2.0**53  # below, every integer is a float64 (IEEE 754 binary64)
-_NOISE = 1e-9  # what arithmetic in float64 may add, relative; a register's step is far above
-
-
-class DoesNotFit(ValueError):
-    """The device's type cannot hold the value; the message says why."""
 
 
 class Decoded(NamedTuple):
-    """A column of engineering values, and what float64 cannot hold."""
+    """A column of engineering values, what float64 cannot hold, and the quality (0: all good)."""
 
     values: Floats
     objects: Objects
+    quality: Bytes | int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +100,7 @@ class RegisterDecoder:
             ConfigError: a tag's type or byte order cannot be read from registers.
         """
         self._count = len(tags)
+        self._index = tags[0].index
         self._texts = tuple(_Text.of(tag, first) for tag in tags if tag.type is ValueType.TEXT)
         places = [i for i, tag in enumerate(tags) if tag.type is not ValueType.TEXT]
         order = list(_VIEWS)
@@ -130,6 +113,7 @@ class RegisterDecoder:
         self._bytes = max([byte + 1 for byte in gather] + [text.end for text in self._texts])
         self._lanes = tuple(self._cut(tags, places))
         self._back = _positions(places, self._count)
+        self._screen = Screen.of(tags, self._sentinels(tags, places))
         self._scale = _column([tag.scale for tag in tags], 1.0)
         self._offset = _column([tag.offset for tag in tags], 0.0)
         self._single = self._lanes[0].view if self._is_single(places) else None
@@ -147,6 +131,12 @@ class RegisterDecoder:
             lanes.append(_Lane(kind, view, slice(start, start + len(mine)), shifts, exact))
             at, start = at + size, start + len(mine)
         return lanes
+
+    def _sentinels(self, tags: Sequence[Tag], places: list[int]) -> Iterator[Sentinels | None]:
+        for lane in self._lanes:
+            mine = places[lane.into]
+            bits = lane.view.view(f"<u{lane.view.itemsize}")
+            yield Sentinels.of(bits, [tags[i] for i in mine], mine)
 
     def _is_single(self, places: list[int]) -> bool:
         plain = len(self._lanes) == 1 and self._lanes[0].type not in (ValueType.BIT, *_BCD, *_EXACT)
@@ -167,15 +157,18 @@ class RegisterDecoder:
             all="ignore"
         ):  # signalling NaN and overflow give NaN and inf: the twin judges
             values = self._column() if self._single is None else self._single.astype(np.float64)
+            quality = 0 if self._screen is None else self._screen.judge(values)
             if self._scale is not None:
                 values *= self._scale
             if self._offset is not None:
                 values += self._offset
         if self._single is not None:
-            return Decoded(values, ())
-        return Decoded(
-            values, self._exact() + tuple(text.read(data, start) for text in self._texts)
-        )
+            return Decoded(values, (), quality)
+        texts = tuple(text.read(data, start) for text in self._texts)
+        objects = self._exact() + texts
+        if not isinstance(quality, int):  # what is bad has no value here either
+            objects = tuple(o for o in objects if quality[o[0] - self._index] < Quality.BAD)
+        return Decoded(values, objects, quality)
 
     def _column(self) -> Floats:
         column = np.empty(self._count)
@@ -212,70 +205,6 @@ def decoder_for(tags: Sequence[Tag], first: int) -> RegisterDecoder | BitDecoder
     """The decoder of one block whose first item is at offset ``first``."""
     kind = BitDecoder if _address(tags[0]).table.is_bits else RegisterDecoder
     return kind(tags, first)
-
-
-# ---------------------------------------------------------------- engineering value → registers
-
-
-def encode(tag: Tag, value: float) -> bytes:
-    """The bytes that make a device hold a value: its registers, or FF00 / 0000 for a coil (§6.5).
-
-    Raises:
-        DoesNotFit: no number, outside the type, or further than ``slack`` from its nearest step.
-    """
-    if not math.isfinite(value):
-        raise DoesNotFit(f"{value} is no number that a device can hold")
-    raw = (value - tag.offset) / tag.scale
-    if tag.type is ValueType.BIT:
-        return _encode_coil(tag, raw, value)
-    if tag.type not in _PACK:
-        raise DoesNotFit(f"a {tag.type} cannot be written as a number")
-    number = raw if tag.type in _FLOATS else _nearest(tag, raw, value)
-    try:
-        plain = struct.pack(_PACK[tag.type], number)
-    except (struct.error, OverflowError):
-        raise DoesNotFit(f"{value:g} lies outside what a {tag.type} can hold") from None
-    return bytes(plain[_LETTERS.index(letter)] for letter in tag.order) if tag.order else plain
-
-
-def slack(tag: Tag, value: float) -> float:
-    """How far a read-back may be from what was written, in engineering units.
-
-    The tag's tolerance; where it has none, half a step of the device's type at this value.
-    """
-    noise = _NOISE * max(abs(value), abs(tag.offset))
-    if tag.write is not None and tag.write.tolerance > 0:
-        return tag.write.tolerance + noise
-    raw = abs((value - tag.offset) / tag.scale)
-    if tag.type is ValueType.FLOAT32:
-        return max(raw * 2.0**-24, 2.0**-150) * abs(tag.scale) + noise
-    if tag.type is ValueType.FLOAT64:
-        return noise
-    return 0.5 * abs(tag.scale) + noise
-
-
-def _nearest(tag: Tag, raw: float, value: float) -> int:
-    number = round(raw)
-    held = number * tag.scale + tag.offset
-    if abs(held - value) > slack(tag, value):
-        raise DoesNotFit(
-            f"{value:g} lies between two steps of the device: the nearest it can hold is {held:g}"
-        )
-    if tag.type not in _BCD:
-        return number
-    if not 0 <= number < 10 ** (tag.registers * 4):
-        raise DoesNotFit(f"{value:g} lies outside what a {tag.type} can hold")
-    return int(str(number), 16)
-
-
-def _encode_coil(tag: Tag, raw: float, value: float) -> bytes:
-    if not _address(tag).table.is_bits:
-        raise DoesNotFit("a single bit of a register cannot be written without changing the others")
-    if abs(raw) <= _NOISE:
-        return b"\x00\x00"
-    if abs(raw - 1) <= _NOISE:
-        return b"\xff\x00"
-    raise DoesNotFit(f"{value:g} is neither on (1) nor off (0)")
 
 
 # ---------------------------------------------------------------- compiling

@@ -9,7 +9,11 @@ from enum import IntEnum
 
 
 class Quality(IntEnum):
-    """Why a value may or may not be trusted; stored as uint8."""
+    """Why a value may or may not be trusted; stored as uint8.
+
+    ``NO_VALUE``: the device says, by a raw value kept for that, that it has none.
+    ``SENSOR_FAILURE``: a 4-20 mA signal lies where NAMUR NE 43 puts a broken sensor or wire.
+    """
 
     GOOD = 0x00
 
@@ -25,6 +29,8 @@ class Quality(IntEnum):
     CONFIG_ERROR = 0x85
     NOT_A_NUMBER = 0x86
     FROZEN = 0x87
+    NO_VALUE = 0x88
+    SENSOR_FAILURE = 0x89
 
     @property
     def is_good(self) -> bool:

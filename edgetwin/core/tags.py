@@ -31,6 +31,14 @@ class ValueType(StrEnum):
         return 1 if self is ValueType.BIT else int(self.value[-2:]) // 16
 
 
+@dataclass(frozen=True, slots=True)
+class CurrentLoop:
+    """A raw 4-20 mA signal, judged by NAMUR NE 43: what the device holds at 4 and at 20 mA."""
+
+    at_4_ma: float
+    at_20_ma: float
+
+
 class TagKind(StrEnum):
     """Where a tag's value comes from."""
 
@@ -67,7 +75,10 @@ class Tag:
     a new value is due; it is stale after two. ``frozen_after`` ns (0: never) is how long a living
     sensor may show exactly the same value. ``order`` is how the bytes lie in the device, a
     permutation of ``AB``, ``ABCD`` or ``ABCDEFGH`` ("": most significant first); ``length`` is how
-    many registers a text fills.
+    many registers a text fills. ``no_value`` are the bit patterns (most significant byte first) by
+    which the device says that it has none; ``current`` is set where it holds a raw 4-20 mA signal.
+    A change of less than ``deadband`` need not be reported. ``method`` is what the driver calls
+    with a new value (core.nodes), None where it writes to ``address``.
     """
 
     index: int
@@ -86,7 +97,10 @@ class Tag:
     frozen_after: int = 0
     order: str = ""
     length: int = 0
+    no_value: tuple[int, ...] = ()
+    current: CurrentLoop | None = None
     write: WriteLimits | None = None
+    method: object = None
     place: str = ""
 
     @property

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pymodbus.client.mixin import ModbusClientMixin
 
 from edgetwin.core.address import ModbusAddress, Table
-from edgetwin.core.decode import DoesNotFit, decoder_for, encode, slack
+from edgetwin.core.decode import decoder_for
+from edgetwin.core.encode import DoesNotFit, encode, slack
 from edgetwin.core.errors import ConfigError
 from edgetwin.core.tags import Tag, ValueType, WriteLimits
 
@@ -68,7 +69,7 @@ def blocks(draw):
 @given(blocks(), st.integers(0, 9))
 def test_a_block_of_any_mix_decodes_as_pymodbus_does(case, start):
     tags, data = case
-    values, objects = decoder_for(tags, 0).decode(b"\xee" * start + data, start)
+    values, objects, _ = decoder_for(tags, 0).decode(b"\xee" * start + data, start)
     exact = dict(objects)
     for tag, value in zip(tags, values, strict=True):
         raw = reference(tag, data)
@@ -89,7 +90,7 @@ def test_every_permutation_of_bytes_up_to_32_bit_can_be_read(kind):
     orders = permutations("ABCDEFGH"[:width]) if width < 8 else [tuple("DCBAHGFE")]
     for order in orders:
         tag = holding(kind, order="".join(order))
-        (value,), _ = decoder_for([tag], 0).decode(data)
+        (value,), *_ = decoder_for([tag], 0).decode(data)
         assert value == np.float64(reference(tag, data))
 
 
@@ -104,7 +105,7 @@ def test_every_permutation_of_bytes_up_to_32_bit_can_be_read(kind):
 )
 def test_an_unscaled_64_bit_integer_beyond_float64_is_exact(kind, number):
     raw = number.to_bytes(8, "big", signed=number < 0)
-    (value,), objects = decoder_for([holding(kind, index=3)], 0).decode(raw)
+    (value,), objects, _ = decoder_for([holding(kind, index=3)], 0).decode(raw)
     assert objects == ((3, number),)
     assert value == float(number)
 
@@ -129,7 +130,7 @@ def test_one_bit_of_a_register_is_picked(bit, order):
     tag = holding(ValueType.BIT, 1, bit=bit, order=order)
     for word in (1 << bit, 0xFFFF ^ (1 << bit)):
         raw = word.to_bytes(2, "little" if order else "big")
-        (value,), _ = decoder_for([tag], 1).decode(raw)
+        (value,), *_ = decoder_for([tag], 1).decode(raw)
         assert value == word >> bit & 1
 
 
@@ -154,7 +155,7 @@ def test_coils_come_least_significant_bit_first(bits, first):
     ],
 )
 def test_packed_decimals_are_read_and_a_wrong_digit_is_no_number(kind, raw, number):
-    (value,), _ = decoder_for([holding(kind)], 0).decode(raw)
+    (value,), *_ = decoder_for([holding(kind)], 0).decode(raw)
     assert value == number or (math.isnan(value) and math.isnan(number))
 
 
@@ -173,7 +174,7 @@ def test_text_ends_at_the_first_nul_and_lies_beside_the_column(raw, order, text)
         holding(ValueType.TEXT, 0, 4, length=4, order=order),
         holding(ValueType.INT16, 4, 5),
     ]
-    values, objects = decoder_for(tags, 0).decode(raw + b"\xff\xfe")
+    values, objects, _ = decoder_for(tags, 0).decode(raw + b"\xff\xfe")
     assert objects == ((4, text),)
     assert math.isnan(values[0])
     assert values[1] == -2.0
@@ -182,7 +183,7 @@ def test_text_ends_at_the_first_nul_and_lies_beside_the_column(raw, order, text)
 def test_a_signalling_nan_or_an_overflow_is_a_value_for_the_twin_to_judge():
     tags = [holding(ValueType.FLOAT32), holding(ValueType.FLOAT64, 2, 1, scale=10.0)]
     raw = b"\x7f\xa0\x00\x01" + b"\x7f\xef\xff\xff\xff\xff\xff\xff"
-    values, _ = decoder_for(tags, 0).decode(raw)
+    values, *_ = decoder_for(tags, 0).decode(raw)
     assert math.isnan(values[0])
     assert values[1] == math.inf
 
@@ -246,7 +247,7 @@ def test_what_is_written_is_what_is_read_for_every_type_and_order(kind, data, sc
         raw = data.draw(st.floats(width=width, allow_nan=False, allow_infinity=False))
         assume(abs(raw) < 1e30)
         value = raw * scale + offset
-    (read,), _ = decoder_for([tag], 0).decode(encode(tag, value))
+    (read,), *_ = decoder_for([tag], 0).decode(encode(tag, value))
     assert abs(read - value) <= slack(tag, value)
 
 
@@ -255,7 +256,7 @@ def test_an_integer_never_wraps(kind, value):
     tag = holding(kind)
     low, high = SPAN[kind]
     if low <= round(value) <= high:
-        (read,), _ = decoder_for([tag], 0).decode(encode(tag, value))
+        (read,), *_ = decoder_for([tag], 0).decode(encode(tag, value))
         assert abs(read - value) <= 0.5 + 1e-9 * abs(value)
     else:
         with pytest.raises(DoesNotFit, match="lies outside"):
@@ -292,7 +293,24 @@ def test_a_coil_takes_on_and_off_and_nothing_between():
         encode(COIL, 0.5)
 
 
-@pytest.mark.parametrize("tag", [holding(ValueType.BIT, bit=3), holding(ValueType.TEXT, length=2)])
-def test_what_cannot_be_written_alone_is_refused(tag):
+def test_a_text_cannot_be_written_as_a_number():
     with pytest.raises(DoesNotFit, match="cannot be written"):
-        encode(tag, 1.0)
+        encode(holding(ValueType.TEXT, length=2), 1.0)
+
+
+@given(st.integers(0, 15), st.sampled_from(["", "BA"]), st.booleans(), st.integers(0, 0xFFFF))
+def test_one_bit_of_a_register_is_written_by_masks_and_its_neighbours_stay(bit, order, on, word):
+    tag = holding(ValueType.BIT, bit=bit, order=order)
+    raw = encode(tag, float(on))
+    stays, becomes = int.from_bytes(raw[:2], "big"), int.from_bytes(raw[2:], "big")
+    after = word & stays | becomes & ~stays  # application protocol v1.1b3 §6.16
+    (read,), *_ = decoder_for([tag], 0).decode(after.to_bytes(2, "big"))
+    assert read == on
+    assert (after ^ word).bit_count() <= 1
+
+
+def test_what_stands_for_no_value_is_never_written():
+    tag = holding(ValueType.INT16, scale=0.1, no_value=(0x8000,))
+    with pytest.raises(DoesNotFit, match="when it has no value"):
+        encode(tag, -3276.8)
+    assert encode(tag, -3276.7) == b"\x80\x01"

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 
 from edgetwin.core.blocks import Limits
-from edgetwin.core.decode import DoesNotFit, encode
+from edgetwin.core.encode import DoesNotFit, encode
 from edgetwin.core.errors import DeviceLost
 from edgetwin.core.plan import SECOND, DevicePlan, ModbusSettings
 from edgetwin.core.reading import Instant, WriteOutcome, WriteRequest, WriteResult

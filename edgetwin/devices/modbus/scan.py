@@ -109,12 +109,12 @@ class BlockRead(Ask):
 
     def good(self, frame: bytes) -> None:
         """Decode and hand over, in the turn in which the bytes came in."""
-        values, objects = self._decoder.decode(frame, DATA_AT)
+        values, objects, quality = self._decoder.decode(frame, DATA_AT)
         if self._trouble is not None:
             self._trouble = None
             _log.info("%s: it answers again for %s", self._scan.unit.name, self._words())
         self._scan.ended()
-        self._scan.unit.sink.readings(ReadingBatch(self._where, values, 0, 0, objects))
+        self._scan.unit.sink.readings(ReadingBatch(self._where, values, quality, 0, objects))
 
     def failed(self, failure: Failure) -> None:
         """Say of the tags that they are bad and why; or look which of them is."""

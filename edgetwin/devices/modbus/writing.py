@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgetwin.core.blocks import Limits, plan_blocks
-from edgetwin.core.decode import decoder_for, slack
+from edgetwin.core.decode import decoder_for
+from edgetwin.core.encode import slack
 from edgetwin.core.reading import Instant, WriteOutcome, WriteRequest, WriteResult
 from edgetwin.core.tags import Tag
 from edgetwin.devices.modbus.ask import (
