@@ -191,6 +191,25 @@ def _read_step(text: str) -> Quantity:
     return quantity
 
 
+class Share(NamedTuple):
+    """A part of a tag's range, 0 to 1."""
+
+    part: float
+
+
+_SHARE = re.compile(r"(.+?) *% *of +range")
+
+
+def _read_deadband(text: str) -> Quantity | Share:
+    match = _SHARE.fullmatch(text)
+    if not match:
+        return _read_step(text)
+    percent = parse_number(match[1])
+    if not 0 <= percent <= 100:
+        raise Wrong(f"{shown(text)} is no part of a range. Write from 0 to 100 % of range")
+    return Share(percent / 100)
+
+
 def _read_rate(text: str) -> Quantity:
     rate = parse_rate(text)
     if rate.value <= 0:
@@ -210,6 +229,7 @@ FACTOR = Kind("a number that is not 0", _read_factor)
 AMOUNT = Kind("a number, with or without the unit", parse_quantity)
 """A number of the tag's unit; the unit may be written, and is then checked."""
 STEP = Kind("a difference, with or without the unit", _read_step)
+DEADBAND = Kind("a difference, with or without the unit, or a part of the range", _read_deadband)
 RATE = Kind("a change per time", _read_rate)
 
 

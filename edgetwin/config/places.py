@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from edgetwin.config.kinds import Kind, Wrong
 from edgetwin.config.problem import shown
-from edgetwin.core.address import parse_modbus, parse_node
+from edgetwin.core.address import parse_modbus
+from edgetwin.core.nodes import parse_element, parse_opcua
 
 
 class Endpoint(NamedTuple):
@@ -101,7 +102,8 @@ def _read_hash(text: str) -> str:
 
 
 MODBUS_AT = Kind("a Modbus address", parse_modbus)
-NODE_AT = Kind("an OPC UA node id", parse_node)
+NODE_AT = Kind("an OPC UA node id or browse path", parse_opcua)
+ELEMENT = Kind("the number of an element", parse_element)
 HOST = Kind("a host, with or without a port", _read_host)
 OPCUA_URL = Kind("an opc.tcp:// address", _read_opcua)
 BROKER = Kind("an mqtts:// or mqtt:// address", _read_broker)

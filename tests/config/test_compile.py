@@ -7,7 +7,7 @@ import pytest
 from edgetwin import config
 from edgetwin.config.compile.registers import WIDER
 from edgetwin.config.override import MARK
-from edgetwin.core.address import NodeAddress
+from edgetwin.core.nodes import NodeAddress
 from edgetwin.core.laws.formula import Formula
 from edgetwin.core.laws.pid import Pid
 from edgetwin.core.plan import Fail, Fallback, ModbusSettings, Mode, OpcuaSettings, Security

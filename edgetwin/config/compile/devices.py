@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from edgetwin.config.compile.draft import Draft
+from edgetwin.config.compile.nodes import Spot, spot
 from edgetwin.config.compile.registers import Layout, layout
 from edgetwin.config.compile.writing import limits
 from edgetwin.config.schema.devices import ModbusDevice, OpcuaDevice
@@ -66,7 +67,10 @@ def _tag(
     if isinstance(tag, ModbusTag) and isinstance(device, ModbusDevice):
         form = layout(tag, device, draft)
     unit = tag.unit or ""
-    low, high = draft.span(tag, tag.range, unit)
+    low, high = span = draft.span(tag, tag.range, unit)
+    where: Spot | None = None
+    if isinstance(tag, OpcuaTag) and isinstance(device, OpcuaDevice):
+        where = spot(tag, device, span, draft)
     place = device.place_in("tags", name.partition("/")[2])
     return Tag(
         index=len(draft.tags),
@@ -74,16 +78,18 @@ def _tag(
         type=form.type,
         unit=unit,
         device=index,
-        address=tag.at,
+        address=where.address if where else tag.at,
         period=tag.scan or device.scan,
         low=low,
         high=high,
         scale=tag.scale,
         offset=tag.offset,
+        deadband=where.deadband if where else 0.0,
         frozen_after=tag.frozen_after or 0,
         order=form.order,
         length=form.length,
         write=limits(tag, form.type, draft),
+        method=where.method if where else None,
         place=f"{place.file}:{place.line}",
     )
 

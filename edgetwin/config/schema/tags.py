@@ -2,6 +2,7 @@
 
 from edgetwin.config.kinds import (
     AMOUNT,
+    DEADBAND,
     FACTOR,
     LETTERS,
     NUMBER,
@@ -9,13 +10,15 @@ from edgetwin.config.kinds import (
     STEP,
     SWITCH,
     TEXT,
+    Share,
     choice,
     duration,
     whole,
 )
 from edgetwin.config.option import ListOf, Record, Section, option, section
-from edgetwin.config.places import MODBUS_AT, NODE_AT
-from edgetwin.core.address import ModbusAddress, NodeAddress
+from edgetwin.config.places import ELEMENT, MODBUS_AT, NODE_AT
+from edgetwin.core.address import ModbusAddress
+from edgetwin.core.nodes import NodeAddress, PathAddress
 from edgetwin.core.tags import ValueType
 from edgetwin.core.units import Quantity
 
@@ -127,14 +130,54 @@ class ModbusTag(_Tag):
 
 
 @section
+class OpcuaWrite(Write):
+    """What may ever be written to the tag. Without it the tag is read-only for everybody."""
+
+    noun = "write to an OPC UA device"
+
+    method: NodeAddress | PathAddress | None = option(
+        NODE_AT,
+        "The method to call with the value, for devices that take setpoints only so. 'at' stays "
+        "the node that shows what is set.",
+        example='"/Objects/2:Skid/2:SetFlow"',
+        unless="the value is written to 'at'",
+    )
+    object: NodeAddress | PathAddress | None = option(
+        NODE_AT,
+        "The object on which the method is called.",
+        example='"/Objects/2:Skid"',
+        unless="for a method by browse path: the node above it",
+    )
+
+
+@section
 class OpcuaTag(_Tag):
     """One value of an OPC UA server."""
 
     noun = "tag of an OPC UA device"
     called = "flow"
 
-    at: NodeAddress = option(
+    at: NodeAddress | PathAddress = option(
         NODE_AT,
-        "The node id, best with the namespace's URI: nsu=…;s=… (text) or ;i=… (number).",
+        "The node id, best with the namespace's URI: nsu=…;s=… (text) or ;i=… (number). Or the "
+        'browse path: "/Objects/2:Skid/2:Flow", or "nsu=urn:maker:skid;/Objects/Skid/Flow".',
         example='"nsu=urn:maker:meter;s=Flow"',
+    )
+    element: str | None = option(
+        ELEMENT,
+        "Which element of an array, from 0; of a matrix 1,2.",
+        example="3",
+        unless="the node holds one value",
+    )
+    deadband: Quantity | Share | None = option(
+        DEADBAND,
+        "A change smaller than this is not reported by the server. Only with mode: subscribe.",
+        example="2 % of range",
+        unless="any change is reported",
+    )
+    write: OpcuaWrite | None = option(
+        Record(OpcuaWrite),
+        "What may be written to it. Without it, the tag is read-only.",
+        example="{min: 600, max: 1750, rate: 50 per s}",
+        unless="read-only",
     )

@@ -14,7 +14,7 @@ from typing import TypeVar
 from asyncua import ua
 from asyncua.client.ua_client import UaClient
 
-from edgetwin.core.address import NodeAddress
+from edgetwin.core.nodes import NodeAddress
 from edgetwin.core.quality import Quality
 from edgetwin.core.tags import Tag
 from edgetwin.devices.opcua.asking import ask

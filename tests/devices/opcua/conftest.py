@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from edgetwin.core.address import parse_node
+from edgetwin.core.nodes import parse_opcua
 from edgetwin.core.plan import DevicePlan, OpcuaSettings, ScanGroup, Security
 from edgetwin.core.reading import Instant
 from edgetwin.core.tags import Tag, TagTable, WriteLimits
@@ -128,7 +128,7 @@ def tag_table(addresses: list[str], **more: object) -> TagTable:
     """Tags of device 0, named after what stands behind the last ``=``."""
     return TagTable(
         tuple(
-            Tag(i, f"plc/{text.rpartition('=')[2]}", device=0, address=parse_node(text), **more)
+            Tag(i, f"plc/{text.rpartition('=')[2]}", device=0, address=parse_opcua(text), **more)
             for i, text in enumerate(addresses)
         )
     )
