@@ -131,8 +131,13 @@ class Engine:
 
     # ------------------------------------------------------------ what else happens
 
-    def _confirmed(self, _turn: _Turn, cause: Confirmed, now: Instant) -> None:
-        self.twin.confirm(cause.tags, now)
+    def _confirmed(self, turn: _Turn, cause: Confirmed, now: Instant) -> None:
+        """A value that still holds is as good as one that came in: an integral goes on by it."""
+        tags = slice(cause.tags.start, cause.tags.stop)
+        if self.twin.confirm(cause.tags, now):
+            self._inner(turn, self._deriver.after(tags, self.twin), now)
+        for loop in self._loops_of(tags):
+            self._take(turn, loop, loop.step(self.twin, now), now)
 
     def _link(self, turn: _Turn, cause: Link, now: Instant) -> None:
         device = self.plan.devices[cause.device]

@@ -207,17 +207,20 @@ class Twin:
             self.objects.pop(index, None)
         self.objects.update(batch.objects)
 
-    def confirm(self, tags: range, now: Instant) -> None:
+    def confirm(self, tags: range, now: Instant) -> bool:
         """The device vouches for these tags' last values: their age starts anew, times stay.
 
-        What had only gone stale is again what it was before; what else is bad stays bad.
+        What had only gone stale is again what it was before; what else is bad stays bad. Says
+        whether anything changed.
         """
         at = slice(tags.start, tags.stop)
         self.confirmed[at] = now.mono
         quality, before = self.quality[at], self._before_stale[at]
         back = (quality == Quality.STALE) & (before < Quality.BAD)
-        if back.any():
-            quality[back] = before[back]
+        if not back.any():
+            return False
+        quality[back] = before[back]
+        return True
 
     def age_out(self, now: Instant) -> bool:
         """Mark what is stale or frozen. Says whether anything changed."""

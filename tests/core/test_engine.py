@@ -8,7 +8,7 @@ from edgetwin.core.anomaly import Score
 from edgetwin.core.codec import encode
 from edgetwin.core.engine import Engine
 from edgetwin.core.event import EventKind
-from edgetwin.core.frame import Link, ModelInstalled, ModeRequest, Reflect, Stop, Tick
+from edgetwin.core.frame import Confirmed, Link, ModelInstalled, ModeRequest, Reflect, Stop, Tick
 from edgetwin.core.plan import Mode
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import Instant, ReadingBatch, WriteOutcome, WriteResult
@@ -104,6 +104,21 @@ def test_readings_reach_twin_derived_tag_and_loop_in_one_turn(plant):
     assert written, "the loop wrote nothing"
     assert isinstance(written[0].input, ReadingBatch)
     assert all(600 <= w.value <= 1750 for f in frames for w in f.writes)
+
+
+def test_a_value_that_still_holds_moves_the_loop_on_and_heals_what_is_derived_from_it(plant):
+    plant.run(1)
+    writes = 0
+    for _ in range(5):
+        writes += len(plant.feed(Confirmed(range(3))).writes)
+        plant.now += 100 * MS
+    assert writes
+    plant.now += 300 * MS
+    plant.feed(Tick())
+    power = plant.index["pump/power"]
+    assert plant.engine.twin.quality[power] == Quality.STALE
+    plant.feed(Confirmed(range(3)))
+    assert plant.engine.twin.quality[power] == Quality.GOOD
 
 
 def test_nothing_is_written_before_three_good_scans(plant):

@@ -86,6 +86,7 @@ class Gateway:
 
     async def until_tag(self, name, quality, deadline_s=DEADLINE_S):
         """Wait until a tag's quality begins so."""
+        await self.says("running", deadline_s)
         return await _ask_until(
             lambda: self.tag(name), lambda tag: tag["quality"].startswith(quality), deadline_s
         )
