@@ -10,7 +10,7 @@ named after its log (``event@5f3a9c``): a new or replaced log starts new streams
 repeat a number of an old one.
 
 The quota is hard. When it is passed the oldest records go, a sixteenth of it at once, summaries and
-values before events, and in the same transaction a gap record per stream tells which.
+values before events and gaps last, and in the same transaction a gap record per stream tells which.
 
 All methods run in the database's thread, inside the transaction they are given.
 """
@@ -32,12 +32,11 @@ SCHEMA = (
 _ROW_BYTES = 100  # what a record takes beside its body: columns, page share
 _CHUNK = 1000
 _PACKED_FROM = 1000  # bodies from here on are compressed: a fifth of the bytes to write, 10 us/KB
-_DROPPED_FIRST = (
-    "SELECT position, stream, seq, upstreams, length(body) FROM records"
-    " WHERE kind NOT IN ('event', 'gap') ORDER BY position LIMIT ?"
-)
-_DROPPED_LAST = (
-    "SELECT position, stream, seq, upstreams, length(body) FROM records ORDER BY position LIMIT ?"
+_OLDEST = "SELECT position, stream, seq, upstreams, length(body) FROM records"
+_DROPPED_IN_TURN = (
+    f"{_OLDEST} WHERE kind NOT IN ('event', 'gap') ORDER BY position LIMIT ?",
+    f"{_OLDEST} WHERE kind <> 'gap' ORDER BY position LIMIT ?",
+    f"{_OLDEST} ORDER BY position LIMIT ?",
 )
 
 
@@ -214,7 +213,7 @@ class Outbox:
         """Make room: the oldest go. Gives the gap records that say so."""
         room = self.quota - self.quota // 16
         gone: dict[str, list[int]] = {}
-        for oldest in (_DROPPED_FIRST, _DROPPED_LAST):
+        for oldest in _DROPPED_IN_TURN:
             while state.number("bytes") > room:
                 rows = tx.rows(oldest, (_CHUNK,))
                 if not rows:

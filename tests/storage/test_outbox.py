@@ -145,17 +145,20 @@ async def test_quota_drops_the_oldest_summaries_first_and_tells_which(box):
     assert box.outbox.backlog["cloud"].records == len(records)
 
 
-async def test_quota_takes_events_when_nothing_else_is_left(box):
-    box.quota = 4_000
+async def test_quota_takes_events_when_nothing_else_is_left_and_gaps_stay(box):
+    box.quota = 64_000
     await box.open()
-    for _ in range(100):
-        await box.write(draft())
-    records = await box.read()
+    for _ in range(50):
+        await box.write(*[draft() for _ in range(30)])
+    records = await box.read(limit=9999)
     kept = {r.sequence for r in records if r.kind == "event"}
     gaps = [json.loads(r.body)["gap"] for r in records if r.kind == "gap"]
-    assert 100 in kept
-    assert 1 not in kept
-    assert any(gap["stream"].startswith("event@") for gap in gaps)
+    told = {n for gap in gaps for n in range(gap["from_seq"], gap["to_seq"] + 1)}
+    assert all(gap["stream"].startswith("event@") for gap in gaps)
+    assert kept
+    assert told
+    assert kept | told == set(range(1, 1501)), "sent + told = made, exactly"
+    assert not kept & told
 
 
 @settings(max_examples=30, deadline=None)
