@@ -96,6 +96,38 @@ def plan_blocks(tags: Sequence[Tag], limits: Limits) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
+def join_blocks(
+    blocks: Sequence[Block], limits: Limits, refused: Sequence[Span]
+) -> tuple[Block, ...]:
+    """Blocks that a hunt for illegal addresses has left in pieces, joined as far as is sensible.
+
+    Args:
+        blocks: in order of index; only those whose tags follow each other are joined.
+        limits: what the device takes.
+        refused: spans that it has refused as a whole: no joined block may hold one of them again.
+    """
+    joined: list[Block] = []
+    for block in blocks:
+        grown = _join(joined[-1], block, limits) if joined else None
+        if grown is None or any(_holds(grown, span) for span in refused):
+            joined.append(block)
+        else:
+            joined[-1] = grown
+    return tuple(joined)
+
+
+def _join(block: Block, other: Block, limits: Limits) -> Block | None:
+    if other.table is not block.table or other.tags.start != block.tags.stop:
+        return None
+    tags = range(block.tags.start, other.tags.stop)
+    return _extend(block, other.first, other.count, tags, limits)
+
+
+def _holds(block: Block, span: Span) -> bool:
+    last = block.first + block.count - 1
+    return span.table is block.table and block.first <= span.first and span.last <= last
+
+
 def read_in_vain(block: Block, tags: Sequence[Tag]) -> int:
     """How many items of a block no tag wants; ``tags`` are the block's."""
     wanted = {
@@ -128,17 +160,22 @@ def _grow(block: Block, tag: Tag, limits: Limits) -> Block | None:
     address = _address(tag)
     if address.table is not block.table:
         return None
-    bits = address.table.is_bits
+    tags = range(block.tags.start, tag.index + 1)
+    return _extend(block, address.offset, tag.registers, tags, limits)
+
+
+def _extend(block: Block, first: int, count: int, tags: range, limits: Limits) -> Block | None:
+    """The block with these items in it as well, or None where that is not allowed."""
+    bits = block.table.is_bits
     most = limits.max_bits if bits else limits.max_registers
     most_gap = limits.max_gap * BITS_PER_REGISTER if bits else limits.max_gap
     end = block.first + block.count
-    count = max(end, address.offset + tag.registers) - block.first
-    if count > most or address.offset - end > most_gap:
+    total = max(end, first + count) - block.first
+    if total > most or first - end > most_gap:
         return None
-    if limits.forbidden and limits.forbids(address.table, block.first, count):
+    if limits.forbidden and limits.forbids(block.table, block.first, total):
         return None
-    tags = range(block.tags.start, tag.index + 1)
-    return Block(block.table, block.function, block.first, count, tags)
+    return Block(block.table, block.function, block.first, total, tags)
 
 
 def _address(tag: Tag) -> ModbusAddress:

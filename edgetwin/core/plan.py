@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from edgetwin.core.blocks import Limits, Span
 from edgetwin.core.expression import Expression
 from edgetwin.core.laws.law import Law
 from edgetwin.core.tags import TagTable
@@ -32,6 +33,18 @@ class ScanGroup:
     tags: range
 
 
+class WriteBy(StrEnum):
+    """Which functions of Modbus a device is written by.
+
+    ``single``: 5 for a coil, 6 for one register, 16 for more. ``multiple``: 15 and 16 always, for
+    devices without 5 and 6. ``combined``: 23, which writes registers and reads them back at once.
+    """
+
+    SINGLE = "single"
+    MULTIPLE = "multiple"
+    COMBINED = "combined"
+
+
 @dataclass(frozen=True, slots=True)
 class ModbusSettings:
     """One Modbus TCP unit.
@@ -48,6 +61,13 @@ class ModbusSettings:
     max_registers: int = 125
     max_bits: int = 2000
     max_gap: int = 32
+    forbidden: tuple[Span, ...] = ()
+    write_by: WriteBy = WriteBy.SINGLE
+
+    @property
+    def limits(self) -> Limits:
+        """What the request planner has to keep."""
+        return Limits(self.max_registers, self.max_bits, self.max_gap, self.forbidden)
 
 
 class Security(StrEnum):

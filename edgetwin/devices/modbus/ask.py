@@ -16,14 +16,22 @@ from enum import Enum
 from typing import NamedTuple
 
 from edgetwin.core.blocks import Block
+from edgetwin.core.plan import WriteBy
 from edgetwin.core.quality import Quality
 from edgetwin.devices.modbus.words import exception_words
 
 DATA_AT = 9
 """Where the data begins in the reply to a read."""
 
-WRITE_COIL, WRITE_REGISTER, WRITE_REGISTERS = 5, 6, 16
-ILLEGAL_ADDRESS, ILLEGAL_VALUE, ACKNOWLEDGE = 2, 3, 5
+WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS, MASK_WRITE, READ_WRITE = (
+    5,
+    6,
+    15,
+    16,
+    22,
+    23,
+)
+ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, ACKNOWLEDGE = 1, 2, 3, 5
 GATEWAY_CODES = (10, 11)
 
 
@@ -95,15 +103,43 @@ def read_exchange(unit: int, block: Block) -> Exchange:
     return Exchange(tail, head, DATA_AT + data)
 
 
-def write_exchange(unit: int, block: Block, raw: bytes) -> Exchange:
-    """Write the coil or registers of a block (§6.5, §6.6, §6.12); the reply echoes the request."""
-    if block.table.is_bits or block.count == 1:
-        function = WRITE_COIL if block.table.is_bits else WRITE_REGISTER
-        tail = struct.pack(">HHBBH", 0, 6, unit, function, block.first) + raw
-        return Exchange(tail, tail, 12)
-    begin = struct.pack(">BBHH", unit, WRITE_REGISTERS, block.first, block.count)
+def write_exchange(unit: int, block: Block, raw: bytes, by: WriteBy = WriteBy.SINGLE) -> Exchange:
+    """Write the coil or registers of a block; ``raw`` is as ``core.encode`` makes it.
+
+    The reply echoes the request (§6.5, §6.6, §6.11, §6.12), or holds what is read back (§6.17).
+    """
+    if block.table.is_bits:
+        if by is WriteBy.MULTIPLE:
+            return _many(unit, WRITE_COILS, block, b"\x01" if any(raw) else b"\x00")
+        return _echoed(unit, WRITE_COIL, block, raw)
+    if by is WriteBy.COMBINED:
+        return _read_write(unit, block, raw)
+    if by is WriteBy.MULTIPLE or block.count > 1:
+        return _many(unit, WRITE_REGISTERS, block, raw)
+    return _echoed(unit, WRITE_REGISTER, block, raw)
+
+
+def mask_exchange(unit: int, block: Block, masks: bytes) -> Exchange:
+    """Write one bit of a register: what stays, and what becomes 1 (§6.16)."""
+    return _echoed(unit, MASK_WRITE, block, masks)
+
+
+def _echoed(unit: int, function: int, block: Block, raw: bytes) -> Exchange:
+    tail = struct.pack(">HHBBH", 0, 4 + len(raw), unit, function, block.first) + raw
+    return Exchange(tail, tail, 2 + len(tail))
+
+
+def _many(unit: int, function: int, block: Block, raw: bytes) -> Exchange:
+    begin = struct.pack(">BBHH", unit, function, block.first, block.count)
     tail = struct.pack(">HH", 0, 7 + len(raw)) + begin + bytes([len(raw)]) + raw
     return Exchange(tail, struct.pack(">HH", 0, 6) + begin, 12)
+
+
+def _read_write(unit: int, block: Block, raw: bytes) -> Exchange:
+    place = struct.pack(">HH", block.first, block.count)
+    body = struct.pack(">BB", unit, READ_WRITE) + place + place + bytes([len(raw)]) + raw
+    head = struct.pack(">HHBBB", 0, 3 + len(raw), unit, READ_WRITE, len(raw))
+    return Exchange(struct.pack(">HH", 0, len(body)) + body, head, DATA_AT + len(raw))
 
 
 def judge(ask: Ask, frame: bytes) -> Failure:

@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from edgetwin.core.blocks import Limits
 from edgetwin.core.encode import DoesNotFit, encode
 from edgetwin.core.errors import DeviceLost
 from edgetwin.core.plan import SECOND, DevicePlan, ModbusSettings
@@ -44,14 +43,11 @@ class ModbusDriver:
         self._settings = device.settings
         self._now = now
         self._sink = sink
-        limits = Limits(
-            self._settings.max_registers, self._settings.max_bits, self._settings.max_gap
-        )
-        unit = Unit(device.name, self._settings.unit, tags, limits, sink)
+        unit = Unit(device.name, self._settings.unit, tags, self._settings.limits, sink)
         self._where = f"{device.name} at {self._settings.host}:{self._settings.port}"
         self._groups = {group.number: GroupScan(unit, group) for group in device.groups}
         self._targets = {
-            tag.index: Target(tag, self._settings.unit, limits)
+            tag.index: Target(tag, self._settings)
             for tag in tags
             if tag.device == device.index and tag.write is not None
         }

@@ -21,7 +21,7 @@ SHORTEST, LONGEST = 3, 254
 """What follows the length field: unit, function and at least one byte, at most 253 (§4.1)."""
 
 HEADER = 6
-FUNCTIONS = frozenset({1, 2, 3, 4, 5, 6, 16})
+FUNCTIONS = frozenset({1, 2, 3, 4, 5, 6, 15, 16, 22, 23})
 
 
 class NotModbus(Exception):

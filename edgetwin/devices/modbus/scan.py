@@ -2,9 +2,18 @@
 
 A device that misses one single address of a block refuses the whole block. So a refused block is
 halved, and the halves are asked for in the same scan, until one tag alone is refused. That tag is a
-config error, logged once and not asked for again on this connection; its neighbours are read in the
-pieces that were found, now and from then on. One bad tag among 125 costs at most 14 extra requests,
-once.
+config error, logged once and not asked for again on this connection. One bad tag among 125 costs at
+most 14 extra requests, once. With the next scan the pieces are joined again around the tag::
+
+    refused   ■■■■■■■■✗■■■■■■■
+    hunt      ■■■■■■■■  ✗■  ■■  ■■■■ …       each piece has answered, ✗ has not
+    joined    └──────┘   └──────────┘
+
+What makes a device refuse can also be a hole between the tags, or a request longer than it can
+bear. So what was once refused as a whole is never put together again, and a joined block that is
+refused falls back to its pieces in the same scan. And a device that restarts may refuse for a while
+what it has: so once a minute one of the tags it does not have is asked for, and as soon as one
+answers, all of them are.
 """
 
 import logging
@@ -13,9 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgetwin.core.blocks import Block, Limits, plan_blocks
+from edgetwin.core.blocks import Block, Limits, Span, join_blocks, plan_blocks
 from edgetwin.core.decode import decoder_for
-from edgetwin.core.plan import ScanGroup
+from edgetwin.core.plan import SECOND, ScanGroup
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import ReadingBatch
 from edgetwin.core.tags import TagTable
@@ -24,6 +33,8 @@ from edgetwin.devices.modbus.ask import DATA_AT, Ask, Failure, Trouble, read_exc
 from edgetwin.devices.modbus.line import Line
 
 _log = logging.getLogger(__name__)
+
+_ASK_AGAIN = 60 * SECOND
 
 # Silence is told of the tags by the twin and of the device when it lasts.
 _TOLD_ELSEWHERE = (Trouble.LINE_LOST, Trouble.SILENT)
@@ -47,6 +58,10 @@ class GroupScan:
         self.unit = unit
         self._reads = self._plan(group.tags)
         self._out = 0
+        self._refused: list[Span] = []  # bounded: each is a block, and never asked for again
+        self._torn = False
+        self._scans = 0
+        self._ask_again_every = max(_ASK_AGAIN // group.period, 1)
 
     @property
     def is_out(self) -> bool:
@@ -55,6 +70,11 @@ class GroupScan:
 
     def start(self, line: Line) -> None:
         """Ask for every block that the device has."""
+        if self._torn:
+            self._mend()
+        self._scans += 1
+        if self._scans % self._ask_again_every == 0:
+            self._ask_again(self._scans // self._ask_again_every)
         reads = [read for read in self._reads if not read.illegal]
         self._out = len(reads)
         for read in reads:
@@ -62,29 +82,56 @@ class GroupScan:
         line.send(reads)
 
     def forgive(self) -> None:
-        """A new connection: ask once more for what the device did not have."""
+        """Ask once more for what the device did not have, as after a new connection."""
         for read in self._reads:
             read.illegal = False
+
+    def _ask_again(self, turn: int) -> None:
+        illegal = [read for read in self._reads if read.illegal]
+        if illegal:
+            illegal[turn % len(illegal)].illegal = False
+
+    def found(self) -> None:
+        """The device has a tag after all that it did not have: so it may have the others too."""
+        self._refused.clear()
+        self._torn = True
+        self.forgive()
 
     def ended(self) -> None:
         """One read of this scan is over."""
         self._out -= 1
 
-    def halve(self, read: "BlockRead") -> None:
-        """A block was refused: ask for each half, in the same scan."""
-        tags = read.block.tags
-        middle = (tags.start + tags.stop) // 2
-        halves = [
-            *self._plan(range(tags.start, middle)),
-            *self._plan(range(middle, tags.stop)),
+    def divide(self, read: "BlockRead") -> None:
+        """A block was refused: ask for its pieces or for each half, in the same scan."""
+        block = read.block
+        middle = (block.tags.start + block.tags.stop) // 2
+        pieces = list(read.pieces) or [
+            *self._plan(range(block.tags.start, middle)),
+            *self._plan(range(middle, block.tags.stop)),
         ]
+        self._refused.append(Span(block.table, block.first, block.first + block.count - 1))
+        self._torn = True
         at = self._reads.index(read)
-        self._reads[at : at + 1] = halves
-        self._out += len(halves)
-        for half in halves:
-            half.line = read.line
+        self._reads[at : at + 1] = pieces
+        self._out += len(pieces)
+        for piece in pieces:
+            piece.line = read.line
         if read.line is not None:
-            read.line.send(halves)
+            read.line.send(pieces)
+
+    def _mend(self) -> None:
+        """The hunt is over: read in as few requests as the device allows again."""
+        self._torn = False
+        whole = [read for read in self._reads if not read.alone]
+        kept = {read.block: read for read in whole}
+        joined = join_blocks([read.block for read in whole], self.unit.limits, self._refused)
+        reads = [read for read in self._reads if read.alone]
+        for block in joined:
+            pieces = tuple(
+                r for r in whole if block.tags.start <= r.block.tags.start < block.tags.stop
+            )
+            reads.append(kept.get(block) or BlockRead(self, block, pieces))
+        self._reads = sorted(reads, key=lambda read: read.block.tags.start)
 
     def _plan(self, tags: Iterable[int]) -> "list[BlockRead]":
         blocks = plan_blocks([self.unit.tags[i] for i in tags], self.unit.limits)
@@ -94,13 +141,25 @@ class GroupScan:
 class BlockRead(Ask):
     """One block: its request, its decoder, and how its last read ended."""
 
-    __slots__ = ("_decoder", "_scan", "_trouble", "_where", "block", "illegal", "line")
+    __slots__ = (
+        "_decoder",
+        "_scan",
+        "_trouble",
+        "_where",
+        "alone",
+        "block",
+        "illegal",
+        "line",
+        "pieces",
+    )
 
-    def __init__(self, scan: GroupScan, block: Block) -> None:
+    def __init__(self, scan: GroupScan, block: Block, pieces: "tuple[BlockRead, ...]" = ()) -> None:
         unit = scan.unit
         super().__init__(read_exchange(unit.number, block))
         self.block = block
-        self.illegal = False
+        self.illegal = False  # not asked for again on this connection
+        self.alone = False  # refused by itself when last asked: nothing is joined with it
+        self.pieces = pieces  # what it was joined from, until it has answered
         self.line: Line | None = None
         self._scan = scan
         self._where = slice(block.tags.start, block.tags.stop)
@@ -110,6 +169,10 @@ class BlockRead(Ask):
     def good(self, frame: bytes) -> None:
         """Decode and hand over, in the turn in which the bytes came in."""
         values, objects, quality = self._decoder.decode(frame, DATA_AT)
+        self.pieces = ()
+        if self.alone:
+            self.alone = False
+            self._scan.found()
         if self._trouble is not None:
             self._trouble = None
             _log.info("%s: it answers again for %s", self._scan.unit.name, self._words())
@@ -120,9 +183,10 @@ class BlockRead(Ask):
         """Say of the tags that they are bad and why; or look which of them is."""
         self._scan.ended()
         if failure.is_illegal and len(self.block.tags) > 1:
-            self._scan.halve(self)
+            self._scan.divide(self)
             return
-        self.illegal = failure.is_illegal
+        if failure.is_illegal:
+            self.illegal = self.alone = True
         quality = failure.quality
         if quality is not self._trouble and failure.trouble not in _TOLD_ELSEWHERE:
             self._trouble = quality

@@ -22,6 +22,21 @@ def exception_words(code: int) -> str:
     return f"{EXCEPTIONS.get(code, 'not in the standard')} (exception {code})"
 
 
+_OTHER_WRITE = {
+    5: "Try `write_by: multiple`, which uses function 15",
+    6: "Try `write_by: multiple`, which uses function 16",
+    15: "Try `write_by: single`, which uses function 5",
+    16: "It may know function 6, but that writes one register alone: ask its maker",
+    22: "One bit of a register takes function 22. Write a coil, or the register as a whole",
+    23: "Try `write_by: single`, which uses functions 6 and 16",
+}
+
+
+def unknown_write(function: int) -> str:
+    """What to do when a device does not know the function that a write went by."""
+    return f". {_OTHER_WRITE[function]}" if function in _OTHER_WRITE else ""
+
+
 def unreachable(error: OSError) -> str:
     """Why a connection could not be made, and what to do."""
     if isinstance(error, socket.gaierror):

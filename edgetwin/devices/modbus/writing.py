@@ -3,6 +3,7 @@
 ::
 
     start ─▶ WriteAsk ──echo──▶ ReadBack ──▶ WRITTEN, or NOT_VERIFIED with both values
+      │         ├─ what it now holds (function 23) ─▶ the same
       │         ├─ exception ─────────────▶ REFUSED in the device's words
       │         └─ silence, line lost ────▶ NO_COMMUNICATION
       └─ does not fit ▶ REFUSED     too late ▶ EXPIRED     nothing was sent
@@ -12,32 +13,47 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgetwin.core.blocks import Limits, plan_blocks
+from edgetwin.core.blocks import plan_blocks
 from edgetwin.core.decode import decoder_for
 from edgetwin.core.encode import slack
+from edgetwin.core.plan import ModbusSettings, WriteBy
 from edgetwin.core.reading import Instant, WriteOutcome, WriteRequest, WriteResult
-from edgetwin.core.tags import Tag
+from edgetwin.core.tags import Tag, ValueType
 from edgetwin.devices.modbus.ask import (
     ACKNOWLEDGE,
     DATA_AT,
+    ILLEGAL_FUNCTION,
+    READ_WRITE,
     Ask,
+    Exchange,
     Failure,
     Trouble,
+    mask_exchange,
     read_exchange,
     write_exchange,
 )
 from edgetwin.devices.modbus.line import Line
+from edgetwin.devices.modbus.words import unknown_write
 
 
 class Target:
     """A tag that may be written: its own block and decoder, ready for the read-back."""
 
-    def __init__(self, tag: Tag, unit: int, limits: Limits) -> None:
+    def __init__(self, tag: Tag, settings: ModbusSettings) -> None:
         self.tag = tag
-        self.unit = unit
-        (self.block,) = plan_blocks([tag], limits)
+        self._unit, self._by = settings.unit, settings.write_by
+        (self.block,) = plan_blocks([tag], settings.limits)
         self.decoder = decoder_for([tag], self.block.first)
-        self.read = read_exchange(unit, self.block)
+        self.read = read_exchange(self._unit, self.block)
+        self.reads_back = tag.write is None or tag.write.read_back
+        if self._by is WriteBy.COMBINED and not self.reads_back:
+            self._by = WriteBy.MULTIPLE
+
+    def exchange(self, raw: bytes) -> Exchange:
+        """The request that writes what ``encode`` made of a value."""
+        if self.tag.type is ValueType.BIT and not self.block.table.is_bits:
+            return mask_exchange(self._unit, self.block, raw)
+        return write_exchange(self._unit, self.block, raw, self._by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +80,22 @@ class Writing:
 
     def taken(self) -> None:
         """The device says it has taken it: look, unless told that this shows nothing."""
-        limits = self.target.tag.write
-        if limits is None or limits.read_back:
+        if self.target.reads_back:
             self.read_back()
         else:
             self.end(WriteOutcome.WRITTEN)
+
+    def compare(self, frame: bytes) -> None:
+        """Compare what the device holds with what it was told."""
+        (held,), _, quality = self.target.decoder.decode(frame, DATA_AT)
+        tag, wanted = self.target.tag, self.request.value
+        if quality == 0 and abs(held - wanted) <= slack(tag, wanted):
+            self.end(WriteOutcome.WRITTEN, read_back=float(held))
+            return
+        unit = f" {tag.unit}" if tag.unit else ""
+        shown = "no value" if math.isnan(held) else f"{held:.10g}{unit}"
+        detail = f"{wanted:.10g}{unit} was written, {shown} is read back"
+        self.end(WriteOutcome.NOT_VERIFIED, detail, float(held))
 
 
 class WriteAsk(Ask):
@@ -77,7 +104,7 @@ class WriteAsk(Ask):
     __slots__ = ("_writing",)
 
     def __init__(self, writing: Writing, raw: bytes) -> None:
-        super().__init__(write_exchange(writing.target.unit, writing.target.block, raw))
+        super().__init__(writing.target.exchange(raw))
         self._writing = writing
 
     def may_go(self) -> bool:
@@ -87,16 +114,20 @@ class WriteAsk(Ask):
         self._writing.end(WriteOutcome.EXPIRED, "its time was over before it could be sent")
         return False
 
-    def good(self, frame: bytes) -> None:  # noqa: ARG002  an echo says nothing new
-        """The device echoed it."""
-        self._writing.taken()
+    def good(self, frame: bytes) -> None:
+        """The device echoed it, which says nothing new, or shows what it now holds."""
+        if frame[7] == READ_WRITE:
+            self._writing.compare(frame)
+        else:
+            self._writing.taken()
 
     def failed(self, failure: Failure) -> None:
         """Refused, or nobody knows."""
         if failure.trouble is Trouble.WRONG_REPLY or failure.code == ACKNOWLEDGE:
             self._writing.read_back()  # the device may have taken it: what it holds now tells
         elif failure.trouble is Trouble.EXCEPTION:
-            self._writing.end(WriteOutcome.REFUSED, failure.words)
+            cure = unknown_write(self.tail[5]) if failure.code == ILLEGAL_FUNCTION else ""
+            self._writing.end(WriteOutcome.REFUSED, failure.words + cure)
         else:
             self._writing.end(
                 WriteOutcome.NO_COMMUNICATION,
@@ -114,15 +145,8 @@ class ReadBack(Ask):
         self._writing = writing
 
     def good(self, frame: bytes) -> None:
-        """Compare what the device holds with what it was told."""
-        held = float(self._writing.target.decoder.decode(frame, DATA_AT).values[0])
-        tag, wanted = self._writing.target.tag, self._writing.request.value
-        if abs(held - wanted) <= slack(tag, wanted):
-            self._writing.end(WriteOutcome.WRITTEN, read_back=held)
-            return
-        unit = f" {tag.unit}" if tag.unit else ""
-        detail = f"{wanted:.10g}{unit} was written, {held:.10g}{unit} is read back"
-        self._writing.end(WriteOutcome.NOT_VERIFIED, detail, held)
+        """See what it holds."""
+        self._writing.compare(frame)
 
     def failed(self, failure: Failure) -> None:
         """Written, but nobody saw it."""

@@ -238,44 +238,6 @@ def test_the_hundred_and_first_waiting_write_is_answered_at_once(play, conforman
     play(story)
 
 
-def test_one_illegal_address_among_500_is_found_once_in_at_most_20_requests(play, caplog):
-    async def story(loop, device, driver, sink):
-        def answer(wire, reply):
-            first, count = struct.unpack(">HH", wire.sent[-1][8:12])
-            illegal = first <= 333 < first + count
-            wire.deliver(exception_to(reply, 2) if illegal else reply, MS)
-
-        device.answer = answer
-        driver.start_scan(0)
-        await sink.until(lambda: len(sink.quality) == 500, "every tag")
-        assert driver.counters.requests <= 4 + 20
-        for _ in range(3):
-            sink.heard.clear()
-            driver.start_scan(0)
-            await sink.until(lambda: len(sink.heard) == 499, "the good ones again")
-        assert [i for i, q in sink.quality.items() if q is not Quality.GOOD] == [333]
-        assert sink.quality[333] is Quality.CONFIG_ERROR
-        assert driver.counters.exceptions <= 8
-
-    play(story, sizes=(500,))
-    (record,) = caplog.records
-    assert "4x0334" in record.getMessage()
-
-
-def test_an_illegal_address_in_the_gap_between_two_tags_costs_neither(play):
-    async def story(loop, device, driver, sink):
-        def answer(wire, reply):
-            first, count = struct.unpack(">HH", wire.sent[-1][8:12])
-            wire.deliver(exception_to(reply, 2) if first <= 50 < first + count else reply, MS)
-
-        device.answer = answer
-        driver.start_scan(0)
-        await sink.until(lambda: len(sink.quality) == 5, "every tag")
-        assert set(sink.quality.values()) == {Quality.GOOD}
-
-    play(story, sizes=(2, 3), max_gap=100)
-
-
 def test_a_reply_in_single_bytes_is_read(play):
     async def story(loop, device, driver, sink):
         driver.start_scan(0)
