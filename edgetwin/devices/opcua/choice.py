@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from asyncua import ua
 from asyncua.client.ua_client import UaClient
-from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary
 
 from edgetwin.core.reading import Instant
+from edgetwin.devices.opcua.bounds import Meter
 from edgetwin.devices.opcua.columns import Columns
 from edgetwin.devices.opcua.exchange import Lane, ServiceFault
 from edgetwin.devices.opcua.lane import FastLane
@@ -43,7 +43,7 @@ async def choose_lane(
     try:
         reply = await _raw_read(fast, sample)
         ours = read_reply(reply, len(sample))
-        theirs = columns_of(struct_from_binary(ua.ReadResponse, Buffer(reply)).Results, len(sample))
+        theirs = columns_of(struct_from_binary(ua.ReadResponse, Meter(reply)).Results, len(sample))
     except (WireError, ServiceFault, UaError) as error:
         fast.close()
         return stock, f"a first read failed: {error}"

@@ -4,13 +4,14 @@ It holds at most one ``Link``. A link is never mended: what goes wrong ends it, 
 and the supervisor closes and connects anew, with a new client, new node ids and new subscriptions.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 
 import numpy as np
 
 from edgetwin.core.errors import DeviceLost
-from edgetwin.core.plan import DevicePlan, OpcuaSettings, Security
+from edgetwin.core.plan import SECOND, DevicePlan, OpcuaSettings, Security
 from edgetwin.core.reading import Instant, WriteOutcome, WriteRequest, WriteResult
 from edgetwin.core.tags import TagTable
 from edgetwin.devices.driver import Sink
@@ -19,6 +20,8 @@ from edgetwin.devices.opcua.link import Link, Surroundings
 from edgetwin.devices.opcua.session import SessionRefused, open_session
 
 _log = logging.getLogger(__name__)
+
+_STEPS = 10
 
 
 class OpcuaDriver:
@@ -38,14 +41,25 @@ class OpcuaDriver:
     async def connect(self) -> None:
         """Open a session, find the nodes, prepare the groups.
 
-        Each step has ``settings.timeout``.
+        Each step has ``settings.timeout``, and all of them together ``patience_s``.
 
         Raises:
             DeviceLost: it cannot be reached or refuses us; the message says why and what to do.
         """
-        around = self._around
         await self.close()
         self._warn_once()
+        patience = patience_s(self._around)
+        try:
+            async with asyncio.timeout(patience):
+                await self._connect()
+        except TimeoutError as error:
+            raise self._lost(
+                f"it answers, but so slowly that it was not ready within {patience:g} s. "
+                "Is it overloaded?"
+            ) from error
+
+    async def _connect(self) -> None:
+        around = self._around
         try:
             session = await open_session(around.settings, around.now)
         except SessionRefused as refused:
@@ -109,6 +123,12 @@ class OpcuaDriver:
                 self._around.device.name,
                 self._around.settings.url,
             )
+
+
+def patience_s(around: Surroundings) -> float:
+    """How long a connection may take: some slow steps, and 5 ms to find and set up each tag."""
+    tags = sum(len(group.tags) for group in around.device.groups)
+    return _STEPS * around.settings.timeout / SECOND + tags * 0.005
 
 
 def _short(error: Exception) -> str:

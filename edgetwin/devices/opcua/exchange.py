@@ -69,9 +69,14 @@ class Setpoint(NamedTuple):
 
 
 class Lane(Protocol):
-    """One way over an open session. ``heard`` is the monotonic ns of the last reply."""
+    """One way over an open session.
+
+    ``heard`` is the monotonic ns of the last reply. ``most_items`` may be subscribed, as a server
+    may well report all of them at once.
+    """
 
     heard: int
+    most_items: int
 
     @property
     def max_nodes(self) -> int:

@@ -23,6 +23,7 @@ from asyncua.client.ua_client import UaClient
 from asyncua.ua.ua_binary import nodeid_to_binary
 
 from edgetwin.core.reading import Instant
+from edgetwin.devices.opcua.bounds import Refused
 from edgetwin.devices.opcua.columns import EPOCH, Columns
 from edgetwin.devices.opcua.exchange import (
     Ack,
@@ -31,7 +32,7 @@ from edgetwin.devices.opcua.exchange import (
     Reader,
     Setpoint,
 )
-from edgetwin.devices.opcua.replies import publish_reply, read_reply, write_reply
+from edgetwin.devices.opcua.replies import MOST_NOTIFIED, publish_reply, read_reply, write_reply
 
 READ, WRITE, PUBLISH = 631, 673, 826
 """Numbers of the requests' binary encodings in namespace 0 (OPC 10000-6 annex A)."""
@@ -39,6 +40,8 @@ READ, WRITE, PUBLISH = 631, 673, 826
 _VALUE_ATTRIBUTE = 13
 _SOURCE_TIMESTAMPS = 0
 _WHOLE_VALUE = struct.pack("<iHi", -1, 0, -1)  # no index range, default encoding
+MOST_OPEN = 1000
+"""Requests that a server has left without an answer while it answered others: it is of no use."""
 _FORMATS = dict(enumerate(("?", "b", "B", "h", "H", "i", "I", "q", "Q", "f", "d"), start=1))
 
 
@@ -91,6 +94,7 @@ class FastLane:
     """Requests in bytes over the open session of an asyncua client."""
 
     max_nodes = 4000
+    most_items = MOST_NOTIFIED
 
     def __init__(self, client: UaClient, timeout_s: float, now: Callable[[], Instant]) -> None:
         self._protocol: Any = client.protocol
@@ -161,6 +165,9 @@ class FastLane:
         protocol = self._protocol
         if protocol.transport is None or protocol.transport.is_closing():
             fail(ConnectionError("the connection is closed"))
+            return
+        if len(protocol._callbackmap) >= MOST_OPEN:  # noqa: SLF001 (the lane's theory says why)
+            fail(Refused(f"it has left {MOST_OPEN} requests without an answer"))
             return
 
         def heard(reply: bytes) -> None:

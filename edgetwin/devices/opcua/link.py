@@ -11,6 +11,7 @@ from edgetwin.core.reading import Instant, WriteRequest
 from edgetwin.core.tags import TagTable
 from edgetwin.devices.driver import Sink
 from edgetwin.devices.opcua.batches import Batches
+from edgetwin.devices.opcua.bounds import Refused
 from edgetwin.devices.opcua.choice import choose_lane
 from edgetwin.devices.opcua.counters import Counters
 from edgetwin.devices.opcua.exchange import Lane, ServiceFault
@@ -67,7 +68,7 @@ class Link:
             lambda: around.now().mono,
             self._trouble,
         )
-        session.on_end(lambda: self.lose("it closed the connection. Is it still running?"))
+        session.on_end(self.lose)
 
     async def open(self) -> None:
         """Find the nodes, choose a lane, prepare the groups.
@@ -91,11 +92,24 @@ class Link:
         known, closed = await look_at_writable(client, nodes, mine)
         nodes |= known
         self._writer = Writer(self._lane, nodes, around.tags, self._deliver)
-        if around.settings.subscribe:
+        if self._subscribes(self._lane, len(read)):
             odd |= await self._subscribe(self._lane, nodes, missing, limits)
         else:
             self._poll(self._lane, nodes, missing, limits)
         self._name(missing | odd | closed)
+
+    def _subscribes(self, lane: Lane, n: int) -> bool:
+        """Whether to subscribe, if that is wanted at all: not if one report could be too large."""
+        wanted, fits = self._around.settings.subscribe, n <= lane.most_items
+        if wanted and not fits:
+            _log.warning(
+                "%s: its %d tags are asked for, though 'subscribe' is on: a report of all at once "
+                "would hold up the other devices. Split it into several devices of %d tags",
+                self._around.device.name,
+                n,
+                lane.most_items,
+            )
+        return wanted and fits
 
     def _poll(
         self, lane: Lane, nodes: Mapping[int, Node], missing: Mapping[int, str], limits: Limits
@@ -209,6 +223,8 @@ class Link:
             self._tell(str(error))
         elif isinstance(error, ConnectionError):
             self.lose("it closed the connection. Is it still running?")
+        elif isinstance(error, Refused):
+            self.lose(str(error))
         else:
             _log.error("%s: an unforeseen error", self._around.device.name, exc_info=error)
             self.lose(f"a reply could not be handled ({error!r}). Please report this")

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from edgetwin.core.plan import OpcuaSettings, Security
 from edgetwin.core.reading import Instant
+from edgetwin.devices.opcua.bounds import MOST_BYTES, MOST_CHUNKS, BoundedClient, Refused
 from edgetwin.devices.opcua.pki import CertificateRefused, Identity, check_server, own_identity
 from edgetwin.devices.opcua.refusal import explain, utc
 
@@ -42,8 +43,8 @@ _MODES = {
     Security.SIGN_AND_ENCRYPT: ua.MessageSecurityMode.SignAndEncrypt,
 }
 _CLOSE_S = 1.0
+_CLOSED = "it closed the connection. Is it still running?"
 _RENEW_SHARE = 0.75  # of the token's lifetime, OPC 10000-4 §5.5.2.1
-_MAX_MESSAGE = 16 << 20
 
 # asyncua reports what we report ourselves, with tracebacks, and formats each message at INFO.
 logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
@@ -68,18 +69,18 @@ class Session:
         self._renewed = opened
         self.client: UaClient = client.uaclient
 
-    def on_end(self, tell: Callable[[], None]) -> None:
-        """Have ``tell`` called once when the connection is gone."""
+    def on_end(self, tell: Callable[[str], None]) -> None:
+        """Have ``tell`` called once, with the cause, when the connection is gone."""
         protocol = self.client.protocol
         if protocol is None:
-            tell()
+            tell(_CLOSED)
             return
         inner = protocol.on_connection_lost
 
         def ended(error: Exception | None) -> None:
             if inner is not None:
                 inner(error)
-            tell()
+            tell(str(error) if isinstance(error, Refused) else _CLOSED)
 
         protocol.on_connection_lost = ended
 
@@ -108,7 +109,8 @@ async def open_session(settings: OpcuaSettings, now: Callable[[], Instant]) -> S
     """
     client = Client(settings.url, timeout=settings.timeout / 1e9)
     client.name = client.description = "edgetwin"
-    client.max_messagesize = _MAX_MESSAGE
+    client.max_messagesize, client.max_chunkcount = MOST_BYTES, MOST_CHUNKS
+    client.uaclient = BoundedClient(settings.timeout / 1e9)
     client.uaclient.session = _OwnPublishing(client.uaclient)
     identity: Identity | None = None
     try:

@@ -32,6 +32,7 @@ class StockLane:
     """Requests through asyncua; each is a task, ended by its reply, its deadline or ``close``."""
 
     max_nodes = 100  # asyncua decodes at about 10 µs a value: 1 ms
+    most_items = 400  # a message of so many values takes it 4000 steps, see ``bounds``
 
     def __init__(self, client: UaClient, timeout_s: float, now: Callable[[], Instant]) -> None:
         self._client = client
@@ -105,7 +106,8 @@ class StockLane:
         except (TimeoutError, ConnectionError, WireError) as error:
             fail(error)
         except Exception as error:  # noqa: BLE001 (asyncua's decoder raises whatever the bytes provoke)
-            fail(WireError(repr(error)))
+            cause = error.__cause__ or error
+            fail(WireError(str(cause) if isinstance(cause, WireError) else repr(cause)))
 
 
 def parameters(nodes: Sequence[ua.NodeId]) -> ua.ReadParameters:

@@ -25,6 +25,7 @@ from edgetwin.devices.opcua.batches import bad
 from edgetwin.devices.opcua.columns import Columns
 from edgetwin.devices.opcua.exchange import Ack, Lane, Notification, ServiceFault
 from edgetwin.devices.opcua.polling import Delivery
+from edgetwin.devices.opcua.skip import WireError
 from edgetwin.devices.opcua.stack import AttributeIds, StatusCodes
 from edgetwin.devices.opcua.status import SESSION_OVER, quality_of, words
 from edgetwin.devices.opcua.survey import Node, slices
@@ -203,6 +204,9 @@ class Publisher:
             if not self._out:
                 self._lose(f"it takes no publish request: {error}")
             return
+        if isinstance(error, WireError):
+            # Whose changes were in it nobody knows, so nothing can be confirmed from here on.
+            self._lose(f"what it reported could not be read: {error}")
         self._deliver.trouble(error, sent)
         over = isinstance(error, ConnectionError) or (
             isinstance(error, ServiceFault) and error.code in SESSION_OVER

@@ -155,8 +155,8 @@ def test_endless_text_is_no_value(kind):
 
 
 def test_notification_of_more_values_than_allowed_is_refused():
-    reply = publish_response(*[change([(1, ua.DataValue())] * 6000)] * 2)
-    with pytest.raises(WireError, match="12000 values"):
+    reply = publish_response(*[change([(1, ua.DataValue())] * 12_000)] * 2)
+    with pytest.raises(WireError, match="24000 values"):
         publish_reply(reply)
 
 
