@@ -26,7 +26,8 @@ from edgetwin.upstream.mqtt_refusal import LinkLost, Refused
 log = logging.getLogger(__name__)
 
 _FIRST_WAIT_S = 1.0
-_LONGEST_WAIT_S = 30.0
+_LONGEST_WAIT_S = 4.0  # a broker that is back should not be kept waiting
+_REFUSED_WAIT_S = 30.0  # nobody mends a password in seconds
 _DISK_WAIT_S = 1.0
 _FLUSH_S = 1.0
 _FAREWELL_S = 1.0
@@ -146,8 +147,8 @@ class Forwarder:
         self.connected, self.error = False, str(why)
 
     def _pause(self, *, refused: bool) -> float:
-        """How long to wait: twice as long each time, to half a minute; that long when refused."""
-        wait = _LONGEST_WAIT_S if refused else self._wait
+        """How long to wait: twice as long each time, to some seconds; half a minute when refused."""
+        wait = _REFUSED_WAIT_S if refused else self._wait
         self._wait = min(2 * self._wait, _LONGEST_WAIT_S)
         return wait * self._jitter.uniform(0.75, 1.0)
 
