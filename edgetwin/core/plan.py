@@ -45,9 +45,43 @@ class WriteBy(StrEnum):
     COMBINED = "combined"
 
 
+class Transport(StrEnum):
+    """How Modbus frames travel."""
+
+    TCP = "tcp"
+    TLS = "tls"
+    RTU_TCP = "rtu+tcp"
+    SERIAL = "serial"
+
+    @property
+    def is_rtu(self) -> bool:
+        """Whether frames go as on a serial line, without transaction ids."""
+        return self in (Transport.RTU_TCP, Transport.SERIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class SerialForm:
+    """How characters go over a serial line; ``parity`` is even, odd or none."""
+
+    baud: int = 19200
+    parity: str = "even"
+    stop_bits: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TlsForm:
+    """Whom to trust, and our own certificate. ``server_name`` is that in the device's, if other."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    server_name: str = ""
+    any_certificate: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class ModbusSettings:
-    """One Modbus TCP unit.
+    """One Modbus unit. ``host`` is the path of the port on a serial line.
 
     ``max_gap`` is in registers; ``in_flight`` is how many requests may be open at once.
     """
@@ -63,6 +97,20 @@ class ModbusSettings:
     max_gap: int = 32
     forbidden: tuple[Span, ...] = ()
     write_by: WriteBy = WriteBy.SINGLE
+    transport: Transport = Transport.TCP
+    serial: SerialForm = SerialForm()
+    tls: TlsForm = TlsForm()
+    share: bool = False
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other units at the same place are asked over the same line."""
+        return self.share or self.transport.is_rtu
+
+    @property
+    def place(self) -> str:
+        """Where it is reached, for people."""
+        return self.host if self.transport is Transport.SERIAL else f"{self.host}:{self.port}"
 
     @property
     def limits(self) -> Limits:

@@ -13,12 +13,15 @@ new id before ``tail``, and a reply is right when it begins with ``head`` behind
 import struct
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgetwin.core.blocks import Block
 from edgetwin.core.plan import WriteBy
 from edgetwin.core.quality import Quality
 from edgetwin.devices.modbus.words import exception_words
+
+if TYPE_CHECKING:
+    from edgetwin.devices.modbus.lane import Lane
 
 DATA_AT = 9
 """Where the data begins in the reply to a read."""
@@ -76,7 +79,9 @@ class Exchange(NamedTuple):
 class Ask:
     """A request on its way. Exactly one of ``good`` and ``failed`` is called, once per sending."""
 
-    __slots__ = ("deadline", "head", "size", "tail")
+    __slots__ = ("deadline", "head", "lane", "size", "tail")
+
+    lane: "Lane"  # set when it is sent
 
     def __init__(self, exchange: Exchange) -> None:
         self.tail, self.head, self.size = exchange

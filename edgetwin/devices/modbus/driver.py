@@ -1,9 +1,10 @@
-"""The Modbus TCP driver: one unit behind one connection, pushed by its supervisor."""
+"""The Modbus driver: one unit, on a line of its own or among others, pushed by its supervisor."""
 
 import asyncio
-import socket
 from collections.abc import Callable
 
+from edgetwin.core.address import ModbusAddress, Table
+from edgetwin.core.blocks import READ_FUNCTION, Block
 from edgetwin.core.encode import DoesNotFit, encode
 from edgetwin.core.errors import DeviceLost
 from edgetwin.core.plan import SECOND, DevicePlan, ModbusSettings
@@ -11,18 +12,22 @@ from edgetwin.core.reading import Instant, WriteOutcome, WriteRequest, WriteResu
 from edgetwin.core.tags import TagTable
 from edgetwin.devices.driver import Sink
 from edgetwin.devices.modbus import words
-from edgetwin.devices.modbus.line import SILENCES_UNTIL_LOST, Counters, Line
+from edgetwin.devices.modbus.ask import Exchange, read_exchange
+from edgetwin.devices.modbus.lane import Counters, Lane
+from edgetwin.devices.modbus.port import Port, port_of
+from edgetwin.devices.modbus.probing import Probe
 from edgetwin.devices.modbus.scan import GroupScan, Unit
 from edgetwin.devices.modbus.writing import Target, Writing, result_of
 
 MOST_WRITES = 100
 """Writes under way at once; one more is answered NO_COMMUNICATION (architecture.md, Queues)."""
 
-CLOSE_S = 1.0
+PROBE_S = 10.0
+"""How long a probe may wait for its turn on a busy line."""
 
 
 class ModbusDriver:
-    """One Modbus TCP unit. ``counters`` tells what its lane has seen since the start."""
+    """One Modbus unit. ``counters`` tells what its lane has seen since the start."""
 
     def __init__(
         self, device: DevicePlan, tags: TagTable, sink: Sink, now: Callable[[], Instant]
@@ -44,7 +49,7 @@ class ModbusDriver:
         self._now = now
         self._sink = sink
         unit = Unit(device.name, self._settings.unit, tags, self._settings.limits, sink)
-        self._where = f"{device.name} at {self._settings.host}:{self._settings.port}"
+        self._where = f"{device.name} at {self._settings.place}"
         self._groups = {group.number: GroupScan(unit, group) for group in device.groups}
         self._targets = {
             tag.index: Target(tag, self._settings)
@@ -52,51 +57,63 @@ class ModbusDriver:
             if tag.device == device.index and tag.write is not None
         }
         self.counters = Counters()
-        self._line: Line | None = None
+        self._lane = Lane(self._settings, self.counters, self._end)
+        self._shortest = _shortest(self._settings.unit, device, tags)
+        self._port: Port | None = None
         self._writes = 0
         self._gone = asyncio.Event()
         self._gone.set()
-        self._cause = "it was never connected"
+        self._cause = self._why_silent = "it was never connected"
 
     # ---------------------------------------------------------------- the connection
 
     async def connect(self) -> None:
-        """Open the connection.
+        """Join the line to the unit; a unit that fell silent has to answer a probe first.
 
         Raises:
-            DeviceLost: nobody answers, or not in time.
+            DeviceLost: the place or the unit does not answer, or not in time.
         """
         await self.close()
-        line = Line(self._settings, self.counters, self._end)
+        port = self._port = self._port or port_of(self._settings)
+        is_suspect = self._is_suspect(port)
+        now = asyncio.get_running_loop().time()
+        if is_suspect and not port.probing.may_ask(self._lane.unit, now):
+            raise self._lost_by(self._why_silent)
         timeout_s = self._settings.timeout / SECOND
         try:
             async with asyncio.timeout(timeout_s):
-                await self._reach(line)
+                await port.join(self._lane)
         except TimeoutError:
             raise self._lost_by(words.unanswered_connect(timeout_s)) from None
         except OSError as error:
-            raise self._lost_by(words.unreachable(error)) from error
+            raise self._lost_by(words.unreachable(error, self._settings.transport)) from error
+        if is_suspect:
+            await self._prove(port)
         self._gone.clear()
-        self._line = line
         for group in self._groups.values():
             group.forgive()
 
-    async def _reach(self, line: Line) -> None:
-        """Try each address of the host in turn, so that a failure has one reason."""
+    def _is_suspect(self, port: Port) -> bool:
+        """Whether scanning the unit could cost others their time for nothing."""
+        is_demoted = port.probing.is_demoted(self._lane.unit)
+        return is_demoted and port.serves_others(self._lane)
+
+    async def _prove(self, port: Port) -> None:
+        """Ask the unit one short question, in its turn between the others."""
         loop = asyncio.get_running_loop()
-        host, port = self._settings.host, self._settings.port
-        error: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
-        for family, *_, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            try:
-                transport, _ = await loop.create_connection(
-                    lambda: line, str(address[0]), port, family=family
-                )
-            except OSError as failed:
-                error = failed
-            else:
-                _tune(transport.get_extra_info("socket"), self._settings.timeout)
-                return
-        raise error
+        probe = Probe(self._shortest)
+        self._lane.send([probe])
+        try:
+            async with asyncio.timeout(PROBE_S + self._settings.timeout / SECOND):
+                is_there = await probe.done
+        except TimeoutError:
+            is_there = False
+        if is_there:
+            port.probing.answered(self._lane.unit, loop.time())
+            return
+        port.probing.unanswered(self._lane.unit, loop.time(), self._settings.timeout / SECOND)
+        await port.leave(self._lane, self._why_silent)
+        raise self._lost_by(self._why_silent)
 
     async def lost(self) -> None:
         """Wait for as long as the unit answers.
@@ -108,24 +125,17 @@ class ModbusDriver:
         raise self._lost_by(self._cause)
 
     async def close(self) -> None:
-        """End the connection, if there is one. Open writes are answered NO_COMMUNICATION."""
-        line, self._line = self._line, None
-        if line is None:
-            return
-        self._cause = "edgetwin closed the connection"
-        self._gone.set()
-        line.end(self._cause)
-        try:
-            async with asyncio.timeout(CLOSE_S):
-                await line.closed.wait()
-        except TimeoutError:
-            return  # aborted already: the loop will still drop it
+        """Leave the line, if on one. Open writes are answered NO_COMMUNICATION."""
+        if self._port is not None:
+            await self._port.leave(self._lane, "edgetwin closed the connection")
 
-    def _end(self, line: Line, cause: str) -> None:
-        if line is not self._line:
-            return  # closed by us, or never in use
+    def _end(self, cause: str) -> None:
+        """The lane's stay on the line has ended."""
         self._cause = cause
         self._gone.set()
+        if self._lane.fell_silent and self._port is not None:
+            self._why_silent = cause
+            self._port.probing.fell_silent(self._lane.unit, asyncio.get_running_loop().time())
 
     def _lost_by(self, cause: str) -> DeviceLost:
         return DeviceLost(f"{self._where}: {cause}")
@@ -138,8 +148,8 @@ class ModbusDriver:
         if scan.is_out:
             self.counters.overruns += 1
             return False
-        if self._line is not None and not self._gone.is_set():
-            scan.start(self._line)
+        if not self._gone.is_set():
+            scan.start(self._lane)
         return True
 
     def start_write(self, request: WriteRequest) -> None:
@@ -148,7 +158,7 @@ class ModbusDriver:
         if target is None:
             self._refuse(request, WriteOutcome.REFUSED, "the tag is not one this device may write")
             return
-        if self._line is None or self._gone.is_set():
+        if self._gone.is_set():
             self._refuse(request, WriteOutcome.NO_COMMUNICATION, f"{self._where} is not connected")
             return
         if self._writes >= MOST_WRITES:
@@ -161,7 +171,7 @@ class ModbusDriver:
             self._refuse(request, WriteOutcome.REFUSED, f"{target.tag.name}: {reason}")
             return
         self._writes += 1
-        Writing(request, target, self._line, self._now, self._answer).start(raw)
+        Writing(request, target, self._lane, self._now, self._answer).start(raw)
 
     def _refuse(self, request: WriteRequest, outcome: WriteOutcome, detail: str) -> None:
         self._sink.written(result_of(request, outcome, detail))
@@ -171,13 +181,11 @@ class ModbusDriver:
         self._sink.written(result)
 
 
-def _tune(sock: socket.socket, timeout: int) -> None:
-    """Small frames at once; a dead network is noticed by the kernel even when nothing is asked."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-        patience_ms = SILENCES_UNTIL_LOST * timeout // 1_000_000
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience_ms)
+def _shortest(unit: int, device: DevicePlan, tags: TagTable) -> Exchange:
+    """The shortest read that the device should answer: the first item of its first tag."""
+    first = next((i for group in device.groups for i in group.tags), None)
+    address = None if first is None else tags[first].address
+    table, offset = (Table.HOLDING, 0)
+    if isinstance(address, ModbusAddress):
+        table, offset = address.table, address.offset
+    return read_exchange(unit, Block(table, READ_FUNCTION[table], offset, 1, range(0)))

@@ -17,6 +17,8 @@ single first byte of the next reply, may fill a reply that broke off. One reason
 
 from collections.abc import Container
 
+from edgetwin.devices.modbus.ask import Ask
+
 SHORTEST, LONGEST = 3, 254
 """What follows the length field: unit, function and at least one byte, at most 253 (§4.1)."""
 
@@ -31,9 +33,26 @@ class NotModbus(Exception):
 class Framer:
     """Holds the beginning of a frame that has not come in whole: never more than one frame."""
 
-    def __init__(self, unit: int) -> None:
-        self._unit = unit
+    numbered = True
+    silence_s = settle_s = 0.0
+    is_dirty = False
+
+    def __init__(self) -> None:
+        self._units: set[int] = set()
         self._rest = b""
+
+    def request(self, number: int, ask: Ask) -> bytes:
+        """The bytes of a request."""
+        self._units.add(ask.head[4])
+        return number.to_bytes(2, "big") + ask.tail
+
+    def air_s(self, ask: Ask) -> float:  # noqa: ARG002  as on RTU
+        """How long request and reply are under way: no time."""
+        return 0.0
+
+    def finding(self) -> str:
+        """What came in the place of a reply: nothing, else the stream had been given up."""
+        return ""
 
     def feed(self, data: bytes, awaited: Container[int]) -> tuple[bytes, ...]:
         """The frames that are whole now, in order.
@@ -79,4 +98,4 @@ class Framer:
         if data[0] << 8 | data[1] in awaited:
             return True
         plausible = len(data) > HEADER + 1 and SHORTEST <= data[4] << 8 | data[5] <= LONGEST
-        return plausible and data[6] == self._unit and data[7] & 0x7F in FUNCTIONS
+        return plausible and data[6] in self._units and data[7] & 0x7F in FUNCTIONS

@@ -2,185 +2,269 @@
 
 ::
 
-    writes  ─▶ urgent  ┐                     ┌─▶ ask.good(frame)     in the turn the bytes came in
-                       ├─▶ open: tid → ask ──┤
-    reads   ─▶ waiting ┘   (the window)      └─▶ ask.failed(why)     exception, wrong, silent, lost
+    lane ─▶ urgent, waiting ┐                    ┌─▶ ask.good(frame)   in the turn the bytes came in
+    lane ─▶ urgent, waiting ┼─▶ open: no. → ask ─┤
+    lane ─▶ urgent, waiting ┘   (the window)     └─▶ ask.failed(why)   refused, wrong, silent, lost
 
-At most ``in_flight`` requests are open. ``urgent`` goes first. One loop timer watches the oldest
-open request (all have the same patience, so the oldest is the first to expire). A reply that comes
-after its request expired finds no open transaction id and is dropped: it can never answer the next
-request. Nor can one that a gateway still holds from the connection before: ids go on counting over
-connections. Three times silence in a row, or a stream not to be trusted, end the connection.
+Urgent requests of any lane go before all others; within a rank each lane has its turn. At most
+``in_flight`` requests are open, on RTU one. One loop timer watches the request that expires first.
+
+With transaction ids a reply that comes after its request expired finds no open id and is dropped;
+ids go on counting over connections, because a gateway may still hold a reply from the one before.
+RTU has no ids: there the line rests after every irregularity, and ``debts`` keeps replies apart. A
+stream not to be trusted ends the connection, and with it the stay of every lane.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, cast
 
-from edgetwin.core.plan import SECOND, ModbusSettings
 from edgetwin.devices.modbus import words
-from edgetwin.devices.modbus.ask import GATEWAY_CODES, Ask, Failure, Trouble, judge
-from edgetwin.devices.modbus.framing import Framer, NotModbus
+from edgetwin.devices.modbus.ask import Ask, Exchange, Failure, Trouble, judge
+from edgetwin.devices.modbus.framing import NotModbus
+from edgetwin.devices.modbus.lane import Lane
 
-SILENCES_UNTIL_LOST = 3
 _EARLY_S = 1e-4  # the loop may call a timer this much before its time
+_NEVER = float("inf")
 
 
-@dataclass(slots=True)
-class Counters:
-    """What one device's lane has seen since the start."""
+class Framing(Protocol):
+    """How requests and replies lie in the byte stream.
 
-    requests: int = 0
-    timeouts: int = 0
-    overruns: int = 0
-    bad_replies: int = 0
-    exceptions: int = 0
-    late: int = 0
+    ``numbered``: replies carry the number of their request. ``silence_s``: what must be between a
+    reply and the next request. ``settle_s``: how long the line must be still to be trusted again.
+    """
+
+    numbered: bool
+    silence_s: float
+    settle_s: float
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether bytes have come that belong to no reply."""
+
+    def request(self, number: int, ask: Ask) -> bytes:
+        """The bytes of a request."""
+
+    def air_s(self, ask: Ask) -> float:
+        """How long request and reply are under way, where that counts."""
+
+    def feed(self, data: bytes, awaited: Mapping[int, Ask]) -> Sequence[bytes]:
+        """The frames that are whole now, with the header of Modbus TCP.
+
+        Raises:
+            NotModbus: the stream cannot be trusted.
+        """
+
+    def finding(self) -> str:
+        """What came in the place of a reply; empty where nothing did."""
 
 
 class Line(asyncio.Protocol):
-    """The connection to one unit. Made for each connection anew; ``lost`` is told why it ended."""
+    """A connection and the lanes it serves. Made for each connection anew."""
 
-    def __init__(
-        self, settings: ModbusSettings, counters: Counters, lost: "Callable[[Line, str], None]"
-    ) -> None:
-        self._settings = settings
-        self._timeout_s = settings.timeout / SECOND
-        self._pause_s = settings.pause / SECOND
-        self._counters = counters
-        self._lost = lost
-        self._framer = Framer(settings.unit)
+    def __init__(self, framing: Framing, numbers: Iterator[int]) -> None:
+        """``numbers`` gives a transaction id for each request."""
+        self._framing = framing
+        self._numbers = numbers
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._lanes: deque[Lane] = deque()  # the next to be served first
+        self._window = 1
         self._open: dict[int, Ask] = {}
-        self._urgent: deque[Ask] = deque()  # bounded by the driver: MOST_WRITES
-        self._waiting: deque[Ask] = deque()  # bounded: a block waits once, its group is out once
-        self._tid = counters.requests % 0xFFFF  # goes on where the last connection ended: see above
-        self._silences = 0
-        self._quiet_until = 0.0
-        self._ended: Failure | None = None
+        self._pumping = self._again = False
+        self._heard_at = self._quiet_until = 0.0
+        self._spoilt_at = _NEVER
         self._timer: asyncio.TimerHandle | None = None
-        self._pause_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
         self.closed = asyncio.Event()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests can be sent."""
+        return self._transport is not None
+
+    # ---------------------------------------------------------------- lanes
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """The lanes served."""
+        return tuple(self._lanes)
+
+    def attach(self, lane: Lane) -> None:
+        """Serve a lane."""
+        self._lanes.append(lane)
+        self._set_window()
+        lane.begin(self)
+
+    def detach(self, lane: Lane) -> list[Ask]:
+        """Serve a lane no more; its requests that are on the wire are given back."""
+        self._lanes.remove(lane)
+        self._set_window()
+        given = [(number, ask) for number, ask in self._open.items() if ask.lane is lane]
+        for number, ask in given:
+            if self._framing.numbered:
+                del self._open[number]
+            else:
+                self._open[number] = _Abandoned(ask)  # its reply still has to come and go
+        return [ask for _, ask in given]
+
+    def _set_window(self) -> None:
+        widest = min((lane.in_flight for lane in self._lanes), default=1)
+        self._window = widest if self._framing.numbered else 1
 
     # ---------------------------------------------------------------- requests
 
-    def send(self, asks: Iterable[Ask]) -> None:
-        """Send in turn, behind what waits already."""
-        self._waiting.extend(asks)
-        self._pump()
-        self._refuse_if_ended()
+    def pump(self) -> None:
+        """Fill the window. What is asked for meanwhile is sent before this returns."""
+        self._again = True
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._again:
+                self._again = False
+                self._fill()
+        finally:
+            self._pumping = False
 
-    def send_first(self, ask: Ask) -> None:
-        """Send ahead of every read that is not yet on the wire."""
-        self._urgent.append(ask)
-        self._pump()
-        self._refuse_if_ended()
-
-    def _pump(self) -> None:
-        """Fill the window."""
+    def _fill(self) -> None:
         frames = []
-        while self._transport is not None and len(self._open) < self._settings.in_flight:
-            if self._must_pause() or (ask := self._next()) is None:
+        while self._transport is not None and len(self._open) < self._window:
+            if self._must_rest() or (ask := self._next()) is None:
                 break
             frames.append(self._launch(ask))
         if frames and self._transport is not None:
             self._transport.write(b"".join(frames))
 
     def _next(self) -> Ask | None:
-        while self._urgent or self._waiting:
-            ask = (self._urgent or self._waiting).popleft()
-            if ask.may_go():
-                return ask
+        for urgent in (True, False):
+            for _ in range(len(self._lanes)):
+                lane = self._lanes[0]
+                self._lanes.rotate(-1)
+                if (ask := lane.take(urgent=urgent)) is not None:
+                    return ask
         return None
 
     def _launch(self, ask: Ask) -> bytes:
-        self._tid = tid = self._tid % 0xFFFF + 1  # 1 to 65535: some devices answer 0 to anything
+        number = next(self._numbers)
         now = self._loop.time()
-        ask.deadline = now + self._timeout_s
-        self._quiet_until = now + self._pause_s
-        self._open[tid] = ask
-        self._counters.requests += 1
-        if self._timer is None:
-            self._timer = self._loop.call_at(ask.deadline, self._expire)
-        return tid.to_bytes(2, "big") + ask.tail
+        ask.deadline = now + ask.lane.timeout_s + self._framing.air_s(ask)
+        ask.lane.counters.requests += 1
+        self._quiet_until = now + ask.lane.pause_s
+        self._spoilt_at = _NEVER
+        self._open[number] = ask
+        if self._timer is None or self._timer.when() > ask.deadline:
+            self._watch()
+        return self._framing.request(number, ask)
 
-    def _must_pause(self) -> bool:
-        """Whether the device still wants its rest; then this looks again when it is over."""
-        if not self._pause_s or self._loop.time() >= self._quiet_until - _EARLY_S:
+    def _must_rest(self) -> bool:
+        """Whether line or device still want their rest; then this looks again when it is over."""
+        if self._loop.time() >= self._quiet_until - _EARLY_S:
             return False
-        if self._pause_timer is None and (self._urgent or self._waiting):
-            self._pause_timer = self._loop.call_at(self._quiet_until, self._rested)
+        if self._rest_timer is None and any(lane.waits for lane in self._lanes):
+            self._rest_timer = self._loop.call_at(self._quiet_until, self._rested)
         return True
 
     def _rested(self) -> None:
-        self._pause_timer = None
-        self._pump()
+        self._rest_timer = None
+        self.pump()
 
     # ---------------------------------------------------------------- replies
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop: the connection stands."""
-        self._transport = cast("asyncio.Transport", transport)  # create_connection gives no other
+        self._transport = cast("asyncio.Transport", transport)  # nothing else is opened
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop: hand each reply to its request, now, in this turn."""
         if self._transport is None:
             return
         try:
-            frames = self._framer.feed(data, self._open)
+            frames = self._framing.feed(data, self._open)
         except NotModbus as finding:
-            self._counters.bad_replies += 1
+            for lane in self._lanes:
+                lane.counters.bad_replies += 1
             cause = words.not_modbus(str(finding))
             self.end(cause, Failure(Trouble.WRONG_REPLY, cause))
             return
+        if not self._framing.numbered:
+            self._listen(len(frames))
         for frame in frames:
             self._take(frame)
-        self._pump()
+        self.pump()
+
+    def _listen(self, replies: int) -> None:
+        """RTU: silence is all that parts one frame from the next."""
+        self._heard_at = self._loop.time()
+        is_clean = replies == 1 and not self._framing.is_dirty
+        rest = self._framing.silence_s if is_clean else self._framing.settle_s
+        self._quiet_until = self._heard_at + rest
+        if self._open and not replies and self._framing.is_dirty:
+            self._spoilt_at = self._heard_at + self._framing.settle_s
+            self._watch()
 
     def _take(self, frame: bytes) -> None:
-        ask = self._open.pop(frame[0] << 8 | frame[1], None)
+        number = frame[0] << 8 | frame[1]
+        ask = self._open.get(number)
         if ask is None:
-            self._counters.late += 1
+            self._count_late(frame[6])
             return
-        if self._pause_s:
-            self._quiet_until = self._loop.time() + self._pause_s
-        if frame.startswith(ask.head, 2) and len(frame) == ask.size:
-            self._silences = 0
+        lane = ask.lane
+        is_right = frame.startswith(ask.head, 2) and len(frame) == ask.size
+        if not is_right and lane.debts and lane.debts.doubt(frame[7]):
+            lane.counters.late += 1  # it may be for an older request; this one stays open
+            return
+        del self._open[number]
+        if lane.pause_s:
+            self._quiet_until = max(self._quiet_until, self._loop.time() + lane.pause_s)
+        if is_right:
+            lane.answered()
             ask.good(frame)
-            return
-        failure = judge(ask, frame)
-        if failure.trouble is Trouble.EXCEPTION:
-            self._counters.exceptions += 1
         else:
-            self._counters.bad_replies += 1
-        self._silences = self._silences + 1 if failure.code in GATEWAY_CODES else 0
-        ask.failed(failure)
-        if self._silences >= SILENCES_UNTIL_LOST:
-            self.end(words.behind_gateway(self._settings.unit, failure.words))
+            lane.refused(ask, judge(ask, frame))
+
+    def _count_late(self, unit: int) -> None:
+        for lane in self._lanes:
+            if lane.unit == unit or len(self._lanes) == 1:
+                lane.counters.late += 1
+
+    # ---------------------------------------------------------------- silence
+
+    def _watch(self) -> None:
+        """Have the timer ring when the first open request expires."""
+        due = min((self._due(ask) for ask in self._open.values()), default=_NEVER)
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return  # it rings early, looks, and is set again: cheaper than setting it each time
+            self._timer.cancel()
+            self._timer = None
+        if due < _NEVER and self.is_open:
+            self._timer = self._loop.call_at(due, self._expire)
+
+    def _due(self, ask: Ask) -> float:
+        """When waiting for this reply is over; early where one came that cannot be read."""
+        return min(ask.deadline, self._spoilt_at)
 
     def _expire(self) -> None:
-        """The oldest request has waited long enough, unless its reply came."""
+        """Whoever has waited long enough is told so, unless its reply came."""
         self._timer = None
-        over = self._loop.time() + _EARLY_S
-        expired = [tid for tid, ask in self._open.items() if ask.deadline <= over]
-        asks = [self._open.pop(tid) for tid in expired]
-        self._counters.timeouts += len(asks)
-        self._silences += bool(asks)
-        failure = Failure(
-            Trouble.SILENT, words.unanswered(self._timeout_s, self._settings.in_flight)
-        )
+        now = self._loop.time()
+        over = now + _EARLY_S
+        expired = [number for number, ask in self._open.items() if self._due(ask) <= over]
+        asks = [self._open.pop(number) for number in expired]
+        finding = self._framing.finding() if asks else ""
+        by_lane: dict[Lane, list[Ask]] = {}
         for ask in asks:
-            ask.failed(failure)
-        if self._silences >= SILENCES_UNTIL_LOST:
-            self.end(words.silent(self._settings.unit, self._silences, self._timeout_s))
-            return
-        self._pump()
-        if self._open and self._timer is None:
-            first = next(iter(self._open.values()))
-            self._timer = self._loop.call_at(first.deadline, self._expire)
+            by_lane.setdefault(ask.lane, []).append(ask)
+            if not self._framing.numbered:
+                ask.lane.debts.owe(ask, now + ask.lane.timeout_s)
+                self._quiet_until = max(self._quiet_until, self._heard_at + self._framing.settle_s)
+        for lane, silent in by_lane.items():
+            lane.unanswered(silent, finding)
+        self.pump()
+        self._watch()
 
     # ---------------------------------------------------------------- the end
 
@@ -195,18 +279,24 @@ class Line(asyncio.Protocol):
             return
         transport, self._transport = self._transport, None
         transport.abort()
-        for timer in (self._timer, self._pause_timer):
+        for timer in (self._timer, self._rest_timer):
             if timer is not None:
                 timer.cancel()
-        self._lost(self, cause)  # first, so that nobody asks this line for more while it fails
-        self._ended = Failure(Trouble.LINE_LOST, cause)
-        opened = list(self._open.values())
-        self._open.clear()
-        for ask in opened:
-            ask.failed(of_open or self._ended)
-        self._refuse_if_ended()
+        for lane in self.lanes:
+            lane.end(cause, of_open)
 
-    def _refuse_if_ended(self) -> None:
-        """Nothing waits on an ended line: not what waited when it ended, nor what comes after."""
-        while self._ended is not None and (self._urgent or self._waiting):
-            (self._urgent or self._waiting).popleft().failed(self._ended)
+
+class _Abandoned(Ask):
+    """A request whose asker has gone: its reply is awaited, and used by nobody."""
+
+    __slots__ = ()
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__(Exchange(ask.tail, ask.head, ask.size))
+        self.deadline, self.lane = ask.deadline, ask.lane
+
+    def good(self, frame: bytes) -> None:
+        """Nobody wants it."""
+
+    def failed(self, failure: Failure) -> None:
+        """Nobody asks."""

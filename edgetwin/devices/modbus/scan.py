@@ -30,7 +30,7 @@ from edgetwin.core.reading import ReadingBatch
 from edgetwin.core.tags import TagTable
 from edgetwin.devices.driver import Sink
 from edgetwin.devices.modbus.ask import DATA_AT, Ask, Failure, Trouble, read_exchange
-from edgetwin.devices.modbus.line import Line
+from edgetwin.devices.modbus.lane import Lane
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class GroupScan:
         """Whether replies of the last scan are still awaited."""
         return self._out > 0
 
-    def start(self, line: Line) -> None:
+    def start(self, lane: Lane) -> None:
         """Ask for every block that the device has."""
         if self._torn:
             self._mend()
@@ -77,9 +77,7 @@ class GroupScan:
             self._ask_again(self._scans // self._ask_again_every)
         reads = [read for read in self._reads if not read.illegal]
         self._out = len(reads)
-        for read in reads:
-            read.line = line
-        line.send(reads)
+        lane.send(reads)
 
     def forgive(self) -> None:
         """Ask once more for what the device did not have, as after a new connection."""
@@ -114,10 +112,7 @@ class GroupScan:
         at = self._reads.index(read)
         self._reads[at : at + 1] = pieces
         self._out += len(pieces)
-        for piece in pieces:
-            piece.line = read.line
-        if read.line is not None:
-            read.line.send(pieces)
+        read.lane.send(pieces)
 
     def _mend(self) -> None:
         """The hunt is over: read in as few requests as the device allows again."""
@@ -149,7 +144,6 @@ class BlockRead(Ask):
         "alone",
         "block",
         "illegal",
-        "line",
         "pieces",
     )
 
@@ -160,7 +154,6 @@ class BlockRead(Ask):
         self.illegal = False  # not asked for again on this connection
         self.alone = False  # refused by itself when last asked: nothing is joined with it
         self.pieces = pieces  # what it was joined from, until it has answered
-        self.line: Line | None = None
         self._scan = scan
         self._where = slice(block.tags.start, block.tags.stop)
         self._decoder = decoder_for([unit.tags[i] for i in block.tags], block.first)

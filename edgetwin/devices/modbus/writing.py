@@ -32,7 +32,7 @@ from edgetwin.devices.modbus.ask import (
     read_exchange,
     write_exchange,
 )
-from edgetwin.devices.modbus.line import Line
+from edgetwin.devices.modbus.lane import Lane
 from edgetwin.devices.modbus.words import unknown_write
 
 
@@ -62,13 +62,13 @@ class Writing:
 
     request: WriteRequest
     target: Target
-    line: Line
+    lane: Lane
     now: Callable[[], Instant]
     answer: Callable[[WriteResult], None]
 
     def start(self, raw: bytes) -> None:
         """Put the request ahead of every read."""
-        self.line.send_first(WriteAsk(self, raw))
+        self.lane.send_first(WriteAsk(self, raw))
 
     def end(self, outcome: WriteOutcome, detail: str = "", read_back: float = math.nan) -> None:
         """Answer."""
@@ -76,7 +76,7 @@ class Writing:
 
     def read_back(self) -> None:
         """The device may have taken it: look."""
-        self.line.send_first(ReadBack(self))
+        self.lane.send_first(ReadBack(self))
 
     def taken(self) -> None:
         """The device says it has taken it: look, unless told that this shows nothing."""

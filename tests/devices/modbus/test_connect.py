@@ -38,7 +38,7 @@ async def test_a_port_where_nobody_listens_is_told_with_the_cure(lone):
         port = bound.getsockname()[1]
         text = await refusal(lone("127.0.0.1", port))
     assert text.startswith(f"pump at 127.0.0.1:{port}: the connection is refused")
-    assert "Check `port`" in text
+    assert "Check the port (most devices: 502)" in text
 
 
 async def test_an_address_that_never_answers_is_given_up_at_the_deadline(lone, monkeypatch):
@@ -53,7 +53,7 @@ async def test_an_address_that_never_answers_is_given_up_at_the_deadline(lone, m
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (OSError(errno.EHOSTUNREACH, "No route to host"), "no route to it. Check `host`"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "no route to it. Check `address`"),
         (OSError(errno.ENETUNREACH, "Network is unreachable"), "no route to it"),
         (PermissionError(errno.EACCES, "Permission denied"), "Permission denied. Check"),
     ],
@@ -72,7 +72,7 @@ async def test_a_name_that_does_not_exist_is_told_as_such(lone, monkeypatch):
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
     text = await refusal(lone("pump-plc"))
-    assert "pump at pump-plc:502: the name cannot be resolved. Check how `host` is written" in text
+    assert "pump at pump-plc:502: the name cannot be resolved. Check how `address` is written" in text
 
 
 async def test_lost_raises_at_once_where_there_never_was_a_connection(lone):
