@@ -4,12 +4,13 @@ Nothing is opened but the file itself. What is shown when all is well are the de
 who is asked how often, what is watched, what may be written, where things go.
 """
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgetwin.config.compile.gateway import read
 from edgetwin.config.problem import ConfigErrors
-from edgetwin.core.blocks import Limits, plan_blocks
+from edgetwin.core.blocks import plan_blocks
 from edgetwin.core.plan import (
     DetectorPlan,
     DevicePlan,
@@ -24,6 +25,8 @@ from edgetwin.core.plan import (
     UpstreamPlan,
 )
 from edgetwin.core.units import format_duration, format_number, format_size
+
+_WIDTH = 100
 
 
 def report(path: Path, overrides: Sequence[str] = ()) -> tuple[str, bool]:
@@ -53,7 +56,14 @@ def _lines(plan: GatewayPlan) -> Iterator[str]:
 
 
 def _line(what: str, text: str) -> str:
-    return f"  {what:<9} {text}"
+    """A line, or several where it is long; names and addresses stay whole."""
+    return textwrap.fill(
+        f"  {what:<9} {text}",
+        _WIDTH,
+        subsequent_indent=" " * 12,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _count(number: int, what: str) -> str:
@@ -80,8 +90,7 @@ def _group(plan: GatewayPlan, group: ScanGroup, settings: object) -> str:
     text = f"{_count(len(group.tags), 'tag')} every {format_duration(group.period)}"
     if not isinstance(settings, ModbusSettings):
         return text
-    limits = Limits(settings.max_registers, settings.max_bits, settings.max_gap)
-    blocks = plan_blocks([plan.tags[i] for i in group.tags], limits)
+    blocks = plan_blocks([plan.tags[i] for i in group.tags], settings.limits)
     return f"{text} by {_count(len(blocks), 'request')}"
 
 

@@ -169,7 +169,7 @@ class Guard:
         """Checks 1 to 4: those that need neither the twin nor the time."""
         limits = tag.write
         if not self.control:
-            cure = "Write 'control: on' in the configuration when this gateway may steer"
+            cure = "Write 'control: {enabled: true}' in the configuration when it may steer"
             return Refusal(Reason.CONTROL_OFF, f"{tag.name}: control is off. {cure}")
         if limits is None:
             cure = "Say what may be written: write: {min: …, max: …}"

@@ -137,7 +137,7 @@ class Loop:
     def request(self, mode: Mode, by: str, twin: Twin, now: Instant) -> LoopTurn:
         """A person wants another mode, or, after refused writes, the same one again."""
         if mode is Mode.AUTO and not self._guard.control:
-            text = f"stays in {self.mode}: control is off. Write 'control: on' in the configuration"
+            text = f"stays in {self.mode}: control is off. Write 'control: {{enabled: true}}'"
             return self._tell(EventKind.WRITE_REFUSED, text, by=by)
         if mode is self.mode and not self._latched:
             return EMPTY

@@ -67,9 +67,8 @@ async def learn_live(plan: GatewayPlan, tell: Callable[[str], None]) -> list[Lea
     daemon.learning.on_end = ended
     progress = _Progress([daemon.field.engine.detectors[i] for i in wanted], tell)
     running = asyncio.create_task(daemon.run(), name="learning")
-    while not running.done():
+    while not (await asyncio.wait((running,), timeout=_LOOK_S))[0]:
         progress.look()
-        await asyncio.wait((running,), timeout=_LOOK_S)
     running.result()
     stopped = ModelError("stopped before the end; nothing was stored")
     return [_learned(plan, i, ends.get(i, stopped)) for i in wanted]

@@ -78,7 +78,9 @@ def _device(supervisor: Supervisor, engine: Engine) -> dict[str, Any]:
 
 
 def _tags(engine: Engine, now: Instant) -> dict[str, int]:
-    quality = engine.twin.quality
+    """The plant's tags by quality; those of loops and detectors are told in their own lines."""
+    plant = [t.kind in (TagKind.MEASURED, TagKind.DERIVED) for t in engine.plan.tags]
+    quality = engine.twin.quality[np.array(plant, bool)]
     stale = (quality == Quality.STALE) | (quality == Quality.FROZEN)
     return {
         "total": len(quality),

@@ -88,7 +88,7 @@ def test_minus_zero_is_written_as_zero():
 @pytest.mark.parametrize(
     ("bench", "value", "tag", "reason", "words"),
     [
-        (Bench(control=False), 1001.0, 0, Reason.CONTROL_OFF, "control: on"),
+        (Bench(control=False), 1001.0, 0, Reason.CONTROL_OFF, "control: {enabled: true}"),
         (Bench(), 2.0, 1, Reason.NO_LIMITS, "skid/flow has no write limits. Say what may"),
         (Bench(), math.nan, 0, Reason.NOT_FINITE, "no number"),
         (Bench(), math.inf, 0, Reason.NOT_FINITE, "no number"),
