@@ -224,6 +224,30 @@ def _read_factor(text: str) -> float:
     return value
 
 
+class Raw(NamedTuple):
+    """What a device holds: its bits if they were written in hexadecimal, else a number."""
+
+    text: str
+    bits: int | None
+    number: float
+
+
+_BITS = re.compile(r"0[xX]([0-9A-Fa-f]{1,16})")
+
+
+def _read_raw(text: str) -> Raw:
+    if match := _BITS.fullmatch(text):
+        return Raw(text, int(match[1], 16), 0.0)
+    try:
+        return Raw(text, None, parse_number(text))
+    except UnitError as error:
+        raise Wrong(
+            f"{shown(text)} is nothing that a register holds. Write its bits, like 0x8000, or a "
+            "number before scale and offset, like -32768"
+        ) from error
+
+
+RAW = Kind("bits like 0x8000, or a number before scale and offset", _read_raw)
 NUMBER = Kind("a number", parse_number)
 FACTOR = Kind("a number that is not 0", _read_factor)
 AMOUNT = Kind("a number, with or without the unit", parse_quantity)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from edgetwin.config.kinds import Kind, Wrong
 from edgetwin.config.problem import shown
-from edgetwin.core.address import parse_modbus
+from edgetwin.core.address import Numbering, parse_modbus, parse_span
 from edgetwin.core.nodes import parse_element, parse_opcua
 
 
@@ -101,7 +101,16 @@ def _read_hash(text: str) -> str:
     return text.lower()
 
 
+def _read_numbering(text: str) -> str:
+    short = text[0] + text[2:] if len(text) == 6 else text  # 400001 is 40001 with more room
+    if short not in set(Numbering):
+        raise Wrong(f"{shown(text)}: a manual begins its holding registers at 40001, 40000, 1 or 0")
+    return short
+
+
 MODBUS_AT = Kind("a Modbus address", parse_modbus)
+MODBUS_SPAN = Kind("a Modbus address, or two with '-' between them", parse_span)
+NUMBERING = Kind("40001, 40000, 1 or 0", _read_numbering)
 NODE_AT = Kind("an OPC UA node id or browse path", parse_opcua)
 ELEMENT = Kind("the number of an element", parse_element)
 HOST = Kind("a host, with or without a port", _read_host)

@@ -68,16 +68,19 @@ class NumberAlone(ModbusAddress):
         Raises:
             AddressError: this manual can have no such number.
         """
-        first = 1 if numbering in (Numbering.REFERENCE_FROM_1, Numbering.PLAIN_FROM_1) else 0
-        if numbering in (Numbering.PLAIN_FROM_0, Numbering.PLAIN_FROM_1):
-            return _inside(self.number, Table.HOLDING, int(self.number) - first, self.bit)
-        if not _is_reference(self.number):
+        plain = numbering in (Numbering.PLAIN_FROM_0, Numbering.PLAIN_FROM_1)
+        if not plain and not _is_reference(self.number):
             raise AddressError(
                 f"'{self.number}' is no number of a manual that begins at {numbering}: there it "
                 "has 5 or 6 digits, of which the first is 4, 3, 1 or 0. Or write 4x0001"
             )
-        table = Table(self.number[0] + "x")
-        return _inside(self.number, table, int(self.number[1:]) - first, self.bit)
+        table = Table.HOLDING if plain else Table(self.number[0] + "x")
+        offset = int(self.number if plain else self.number[1:]) - int(numbering[-1])
+        if offset < 0:
+            raise AddressError(
+                f"'{self.number}' lies before the first: this manual begins at {numbering}"
+            )
+        return _inside(self.number, table, offset, self.bit)
 
     @property
     def doubt(self) -> str:

@@ -67,9 +67,9 @@ def pack(kind: ValueType, number: float) -> bytes:
         OverflowError: the type cannot hold it.
     """
     if kind in _BCD:
-        if not 0 <= number < 10 ** (kind.registers * 4):
-            raise OverflowError(f"{number} has more digits than a {kind}")
-        number = int(str(number), 16)
+        if not 0 <= number < 10 ** (kind.registers * 4) or number != int(number):
+            raise OverflowError(f"{number} are no digits of a {kind}")
+        number = int(str(int(number)), 16)
     try:
         return struct.pack(_PACK[kind], number)
     except struct.error as error:

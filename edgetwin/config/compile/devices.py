@@ -11,11 +11,19 @@ from typing import TypeAlias
 
 from edgetwin.config.compile.draft import Draft
 from edgetwin.config.compile.nodes import Spot, spot
+from edgetwin.config.compile.raw import current, forbidden, no_value, settled
 from edgetwin.config.compile.registers import Layout, layout
 from edgetwin.config.compile.writing import limits
 from edgetwin.config.schema.devices import ModbusDevice, OpcuaDevice
 from edgetwin.config.schema.tags import ModbusTag, OpcuaTag
-from edgetwin.core.plan import DevicePlan, ModbusSettings, OpcuaSettings, ScanGroup, Security
+from edgetwin.core.plan import (
+    DevicePlan,
+    ModbusSettings,
+    OpcuaSettings,
+    ScanGroup,
+    Security,
+    WriteBy,
+)
 from edgetwin.core.tags import Tag, ValueType
 
 AnyTag: TypeAlias = ModbusTag | OpcuaTag
@@ -45,7 +53,7 @@ def _groups(
 ) -> Iterator[ScanGroup]:
     for tag_name in device.tags:
         draft.names[f"{name}/{tag_name}"] = None
-    named: list[Named] = [(key, tag) for key, tag in device.tags.items() if tag is not None]
+    named = list(_named(device, draft))
 
     def period(each: Named) -> int:
         return each[1].scan or device.scan
@@ -60,12 +68,23 @@ def _groups(
         yield ScanGroup(number, every, range(first, len(draft.tags)))
 
 
+def _named(device: ModbusDevice | OpcuaDevice, draft: Draft) -> Iterator[Named]:
+    if isinstance(device, ModbusDevice):
+        for name, each in device.tags.items():
+            if each is not None:
+                yield name, settled(each, device, draft)
+    else:
+        yield from ((name, tag) for name, tag in device.tags.items() if tag is not None)
+
+
 def _tag(
     name: str, tag: AnyTag, device: ModbusDevice | OpcuaDevice, index: int, draft: Draft
 ) -> Tag:
     form = Layout(ValueType.AUTO)
+    sentinels: tuple[int, ...] = ()
     if isinstance(tag, ModbusTag) and isinstance(device, ModbusDevice):
         form = layout(tag, device, draft)
+        sentinels = no_value(tag, form.type, draft)
     unit = tag.unit or ""
     low, high = span = draft.span(tag, tag.range, unit)
     where: Spot | None = None
@@ -88,6 +107,8 @@ def _tag(
         frozen_after=tag.frozen_after or 0,
         order=form.order,
         length=form.length,
+        no_value=sentinels,
+        current=current(tag) if isinstance(tag, ModbusTag) else None,
         write=limits(tag, form.type, draft),
         method=where.method if where else None,
         place=f"{place.file}:{place.line}",
@@ -108,6 +129,8 @@ def _settings(
             max_registers=device.max_registers,
             max_bits=device.max_bits,
             max_gap=device.max_gap,
+            forbidden=forbidden(device, draft),
+            write_by=WriteBy(device.write_by),
         )
     if device.password_file and not device.user:
         text = "a password without a user. Write user: as well"

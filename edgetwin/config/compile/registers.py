@@ -8,6 +8,7 @@ from edgetwin.config.schema.tags import ModbusTag
 from edgetwin.core.tags import ValueType
 
 LETTERS = "ABCDEFGH"
+_ORDERS_64 = "ABCDEFGH, GHEFCDAB, BADCFEHG, HGFEDCBA, CDABGHEF or EFGHABCD"
 WIDER = {"ABCD": "ABCDEFGH", "CDAB": "GHEFCDAB", "BADC": "BADCFEHG", "DCBA": "HGFEDCBA"}
 """A device's order for 32 bit → the same habit for 64 bit."""
 
@@ -38,7 +39,8 @@ def layout(tag: ModbusTag, device: ModbusDevice, draft: Draft) -> Layout:
     if found.registers > device.max_registers:
         text = (
             f"it fills {found.registers} registers, but max_registers of the device is "
-            f"{device.max_registers}. Raise that, if the device can"
+            f"{device.max_registers}. Raise that, if the device can: in parts, read one after the "
+            "other, it could be a value that never was"
         )
         draft.problems.at(tag.place("type"), text)
     return found
@@ -83,7 +85,7 @@ def _order(tag: ModbusTag, kind: ValueType, usual: str, draft: Draft) -> str:
     if len(letters) == 8:
         order = WIDER.get(order, order)
     if sorted(order) != list(letters):
-        usual_orders = {2: "AB or BA", 4: "ABCD, CDAB, BADC or DCBA", 8: "ABCDEFGH, GHEFCDAB, …"}
+        usual_orders = {2: "AB or BA", 4: "ABCD, CDAB, BADC or DCBA", 8: _ORDERS_64}
         text = f"'{tag.order}' is no order for {kind}. Write {usual_orders[len(letters)]}"
         draft.problems.at(tag.place("order"), text)
     return "" if order == letters else order

@@ -62,9 +62,6 @@ def _refuse_unwritable(tag: ModbusTag | OpcuaTag, kind: ValueType, draft: Draft)
         other = "0x, a coil" if tag.at.table.is_bits else "4x, a holding register"
         text = f"{tag.at} can only be read. What can be written is at {other}"
         draft.problems.at(place, text)
-    elif tag.at.bit >= 0:
-        text = "one bit of a register cannot be written alone. Write the register, or a coil"
-        draft.problems.at(place, text)
 
 
 def _check_fit(tag: ModbusTag | OpcuaTag, write: Write, kind: ValueType, draft: Draft) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping as Table
 
 from edgetwin.config.kinds import NAME, TEXT, choice, duration, whole
-from edgetwin.config.option import MapOf, Record, Section, option, section
-from edgetwin.config.places import FILE, HOST, OPCUA_URL, Endpoint
+from edgetwin.config.option import ListOf, MapOf, Record, Section, option, section
+from edgetwin.config.places import FILE, HOST, MODBUS_SPAN, NUMBERING, OPCUA_URL, Endpoint
 from edgetwin.config.schema.tags import ModbusTag, OpcuaTag
-from edgetwin.core.plan import Security
+from edgetwin.core.address import ModbusAddress
+from edgetwin.core.plan import Security, WriteBy
 
 DRIVER = choice("modbus", "opcua", what="driver")
 
@@ -80,6 +81,27 @@ class ModbusDevice(_Device):
         "Unused registers between two tags that are read along to save a request.",
         example="0",
         default="32",
+    )
+    forbidden: tuple[tuple[ModbusAddress, ModbusAddress], ...] = option(
+        ListOf(MODBUS_SPAN, 1, 100),
+        "Addresses that no request may touch, not even in a gap between two tags.",
+        example="[4x0100-4x0120, 3x0007]",
+        unless="none",
+    )
+    numbering: str | None = option(
+        NUMBERING,
+        "What its manual calls the first holding register. Then a number alone is an address: "
+        "40011 or 30011 with 40001 or 40000; with 1 or 0 any number is a holding register.",
+        example="40001",
+        unless="a number alone is refused",
+    )
+    write_by: str = option(
+        choice(*WriteBy, what="way to write"),
+        "single: by functions 5, 6 and 16. multiple: always by 15 and 16, for devices without 5 "
+        "and 6. combined: by 23, which writes and reads back in one request. A bit of a register "
+        "is always written by 22.",
+        example="multiple",
+        default="single",
     )
     tags: Table[str, ModbusTag | None] = option(
         MapOf(NAME, Record(ModbusTag), "tag"),

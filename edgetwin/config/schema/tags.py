@@ -7,9 +7,11 @@ from edgetwin.config.kinds import (
     LETTERS,
     NUMBER,
     RATE,
+    RAW,
     STEP,
     SWITCH,
     TEXT,
+    Raw,
     Share,
     choice,
     duration,
@@ -108,7 +110,7 @@ class ModbusTag(_Tag):
         MODBUS_AT,
         "Where it lies: 0x coil, 1x discrete input, 3x input register, 4x holding register, "
         "numbered from 1; or coil: discrete: input: holding: with numbers from 0. 4x0001.3 is bit "
-        "3 of a register.",
+        "3 of a register. A number alone, like 40001, needs the device's numbering.",
         example="4x0001",
     )
     type: str | None = option(
@@ -120,12 +122,38 @@ class ModbusTag(_Tag):
     order: str | None = option(
         LETTERS,
         "The order of its bytes, A the most significant: AB or BA (16 bit), ABCD, CDAB, BADC, DCBA "
-        "(32 bit), or 8 letters (64 bit; 4 letters are extended).",
+        "(32 bit); ABCDEFGH, GHEFCDAB, BADCFEHG, HGFEDCBA, CDABGHEF or EFGHABCD (64 bit; of the "
+        "first four the beginning is enough: ABCD, CDAB, BADC, DCBA).",
         example="CDAB",
         unless="the device's order; for 16 bit AB",
     )
     length: int | None = option(
         whole(1, 125), "How many registers a text fills.", example="8", unless="only for a text"
+    )
+    no_value: tuple[Raw, ...] = option(
+        ListOf(RAW, 1, 8),
+        "What the device holds when it has no value. The tag is then bad: no value.",
+        example="[0x8000]",
+        unless="whatever it holds is a value",
+    )
+    raw: tuple[float, ...] = option(
+        ListOf(NUMBER, 2, 2),
+        "What the device holds where span begins and ends; for a signal, at 4 and at 20 mA.",
+        example="[0, 27648]",
+        unless="scale and offset hold",
+    )
+    span: tuple[Quantity, ...] = option(
+        ListOf(AMOUNT, 2, 2),
+        "The values that belong to raw: another way to write scale and offset.",
+        example="[0, 16]",
+        unless="scale and offset hold",
+    )
+    signal: str | None = option(
+        choice("4-20 mA", what="kind of signal"),
+        "It is a raw current, judged by NAMUR NE 43: good from 3.8 to 20.5 mA; bad: sensor failure "
+        "up to 3.6 and from 21 mA on; uncertain between.",
+        example="4-20 mA",
+        unless="not judged",
     )
 
 

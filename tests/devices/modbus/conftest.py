@@ -6,9 +6,10 @@ import importlib.util
 import random
 import socket
 import struct
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +19,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from edgetwin.core.address import ModbusAddress, Table
-from edgetwin.core.plan import DevicePlan, ModbusSettings, ScanGroup
+from edgetwin.core.plan import DevicePlan, ModbusSettings, ScanGroup, WriteBy
 from edgetwin.core.reading import Instant, Scalar
 from edgetwin.core.tags import Tag, TagTable, ValueType, WriteLimits
 from edgetwin.devices.modbus import ModbusDriver
@@ -86,7 +87,8 @@ def build_memory() -> Memory:
             memory.put(at - 1, b"\xde\xad")
     memory.put(at, b"\x80\x01")
     for bit in (0, 1, 15):
-        memory.add(ModbusAddress(Table.HOLDING, at, bit), ValueType.BIT, float(bit != 1))
+        address = ModbusAddress(Table.HOLDING, at, bit)
+        memory.add(address, ValueType.BIT, float(bit != 1), write=limits)
     memory.put(at + 1, b"P-101 \0\0")
     memory.add(ModbusAddress(Table.HOLDING, at + 1), ValueType.TEXT, "P-101", length=4)
     memory.put(at + 5, struct.pack(">h", 405))
@@ -164,7 +166,8 @@ class PymodbusBench:
                 unsigned = tag.type.name.startswith(("U", "BCD")) or tag.type is ValueType.BIT
                 if value < 0 and unsigned:
                     continue
-                if tag.type is ValueType.BIT and (value > 1 or tag.index % 10):
+                few = tag.address.bit >= 0 or not tag.index % 10
+                if tag.type is ValueType.BIT and (value > 1 or not few):
                     continue
                 yield tag.index, value
 
@@ -201,6 +204,8 @@ def free_port() -> int:
     params=[
         pytest.param({}, id="one-at-a-time"),
         pytest.param({"pause": 200_000, "max_registers": 40, "max_gap": 0}, id="small-and-slow"),
+        pytest.param({"write_by": WriteBy.MULTIPLE}, id="writes-by-15-and-16"),
+        pytest.param({"write_by": WriteBy.COMBINED}, id="writes-by-23"),
     ]
 )
 async def bench(
@@ -212,6 +217,21 @@ async def bench(
     yield bench
     await bench.driver.close()
     await bench.stop_server()
+
+
+@pytest.fixture(name="instant")
+def _instant():
+    return instant
+
+
+@pytest.fixture(scope="module")
+def server_port() -> Iterator[int]:
+    """pymodbus's server in a process of its own: see server_process.py."""
+    script = Path(__file__).with_name("server_process.py")
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+        process.kill()
 
 
 @pytest.fixture(scope="session")
