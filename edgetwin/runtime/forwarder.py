@@ -147,7 +147,7 @@ class Forwarder:
         self.connected, self.error = False, str(why)
 
     def _pause(self, *, refused: bool) -> float:
-        """How long to wait: twice as long each time, to some seconds; half a minute when refused."""
+        """How long to wait: twice as long each time, to seconds; half a minute when refused."""
         wait = _REFUSED_WAIT_S if refused else self._wait
         self._wait = min(2 * self._wait, _LONGEST_WAIT_S)
         return wait * self._jitter.uniform(0.75, 1.0)
