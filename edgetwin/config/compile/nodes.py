@@ -32,8 +32,8 @@ def _deadband(tag: OpcuaTag, device: OpcuaDevice, span: tuple[float, float], dra
         return 0.0
     place = tag.place("deadband")
     if device.mode != "subscribe":
-        text = "a deadband has no effect where the device is polled. Write mode: subscribe, or remove it"
-        draft.problems.at(place, text)
+        text = "a deadband has no effect where the device is polled"
+        draft.problems.at(place, f"{text}. Write mode: subscribe, or remove it")
     if not isinstance(given, Share):
         return draft.amount(given, tag.unit or "", place)
     width = span[1] - span[0]

@@ -6,21 +6,26 @@ from numpy.typing import NDArray
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import Floats, Indices, ReadingBatch, Scalar
 from edgetwin.core.tags import TagTable
-from edgetwin.devices.opcua.columns import Columns
+from edgetwin.devices.opcua.columns import ARRAY, Columns
 
 
 class Batches:
     """Knows every tag's scale and offset."""
 
     def __init__(self, tags: TagTable) -> None:
+        self.tags = tags
         self._scale: Floats = np.array([tag.scale for tag in tags])
         self._offset: Floats = np.array([tag.offset for tag in tags])
+        self._element = np.array([bool(getattr(tag.address, "element", "")) for tag in tags], bool)
+        self._elements = bool(self._element.any())
         self._plain = bool((self._scale == 1).all() and (self._offset == 0).all())
 
     def of(
         self, tags: NDArray[np.intp], columns: Columns, indices: Indices | None = None
     ) -> ReadingBatch:
         """What was read of these tags, in this order; ``indices`` if ``as_indices`` is known."""
+        if self._elements:
+            columns.types[self._element[tags]] &= ~np.uint8(ARRAY)  # it was asked for alone
         quality = columns.quality
         values = columns.values
         if not self._plain:

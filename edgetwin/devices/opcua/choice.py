@@ -11,7 +11,7 @@ from asyncua.ua.ua_binary import struct_from_binary
 from edgetwin.core.reading import Instant
 from edgetwin.devices.opcua.bounds import Meter
 from edgetwin.devices.opcua.columns import Columns
-from edgetwin.devices.opcua.exchange import Lane, ServiceFault
+from edgetwin.devices.opcua.exchange import Lane, Place, ServiceFault
 from edgetwin.devices.opcua.lane import FastLane
 from edgetwin.devices.opcua.replies import read_reply
 from edgetwin.devices.opcua.skip import WireError
@@ -20,7 +20,7 @@ from edgetwin.devices.opcua.stock import StockLane, columns_of
 
 _SAMPLE = 64
 _ALWAYS = tuple(
-    standard_node(number)
+    Place(standard_node(number))
     for number in (
         ObjectIds.Server_NamespaceArray,  # an array of texts
         ObjectIds.Server_ServerStatus,  # a structure
@@ -32,14 +32,14 @@ _ALWAYS = tuple(
 
 
 async def choose_lane(
-    client: UaClient, timeout_s: float, now: Callable[[], Instant], nodes: Sequence[ua.NodeId]
+    client: UaClient, timeout_s: float, now: Callable[[], Instant], places: Sequence[Place]
 ) -> tuple[Lane, str]:
     """The lane for this session, and why it is not the fast one ("": it is)."""
     stock = StockLane(client, timeout_s, now)
     if not FastLane.fits(client):
         return stock, "this version of asyncua is not the one it is made for"
     fast = FastLane(client, timeout_s, now)
-    sample = [*_ALWAYS, *nodes[:: len(nodes) // _SAMPLE + 1]]
+    sample = [*_ALWAYS, *places[:: len(places) // _SAMPLE + 1]]
     try:
         reply = await _raw_read(fast, sample)
         ours = read_reply(reply, len(sample))
@@ -49,11 +49,11 @@ async def choose_lane(
         return stock, f"a first read failed: {error}"
     if place := differs(ours, theirs):
         fast.close()
-        return stock, f"it reads {sample[place - 1]} differently than asyncua does"
+        return stock, f"it reads {sample[place - 1].node} differently than asyncua does"
     return fast, ""
 
 
-async def _raw_read(lane: FastLane, nodes: Sequence[ua.NodeId]) -> bytes:
+async def _raw_read(lane: FastLane, places: Sequence[Place]) -> bytes:
     answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def take(reply: bytes) -> None:
@@ -64,7 +64,7 @@ async def _raw_read(lane: FastLane, nodes: Sequence[ua.NodeId]) -> bytes:
         if not answer.done():
             answer.set_exception(error)
 
-    lane.raw_read(nodes, take, fail)
+    lane.raw_read(places, take, fail)
     return await answer
 
 

@@ -13,7 +13,8 @@ ARRAY = 0x80
 """The bit of a Variant's encoding byte that says "array" (OPC 10000-6 §5.2.2.16)."""
 
 NULL, BOOLEAN, INT64, UINT64 = 0, 1, 8, 9
-STRING, DATETIME, LOCALIZED_TEXT = 12, 13, 21
+STRING, DATETIME, GUID, BYTE_STRING, XML_ELEMENT = 12, 13, 14, 15, 16
+STATUS_CODE, QUALIFIED_NAME, LOCALIZED_TEXT = 19, 20, 21
 TYPE_NAMES = (
     *("Null", "Boolean", "SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64"),
     *("Float", "Double", "String", "DateTime", "Guid", "ByteString", "XmlElement", "NodeId"),
@@ -29,8 +30,9 @@ EPOCH = 116_444_736_000_000_000
 """1970-01-01 in ticks of 100 ns since 1601-01-01, the DateTime of OPC UA (OPC 10000-6 §5.2.2.5)."""
 _LAST_TICK = EPOCH + ((1 << 63) - 1) // 100
 
-_TAKEN = np.zeros(256, bool)
-_TAKEN[[*range(14), LOCALIZED_TEXT]] = True
+TAKEN = np.zeros(256, bool)
+TAKEN[[*range(17), STATUS_CODE, QUALIFIED_NAME, LOCALIZED_TEXT]] = True
+"""By encoding byte: what is a value for the twin."""
 
 
 @dataclass(slots=True)
@@ -78,7 +80,7 @@ class Columns:
         odd[[place for place, _ in self.objects]] = False
         usable = quality < Quality.BAD
         quality[odd & usable] = Quality.NOT_A_NUMBER
-        quality[usable & ~_TAKEN[self.types]] = Quality.CONFIG_ERROR
+        quality[usable & ~TAKEN[self.types]] = Quality.CONFIG_ERROR
         return quality
 
     @property

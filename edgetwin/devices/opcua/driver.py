@@ -17,6 +17,7 @@ from edgetwin.core.tags import TagTable
 from edgetwin.devices.driver import Sink
 from edgetwin.devices.opcua.counters import Counters
 from edgetwin.devices.opcua.link import Link, Surroundings
+from edgetwin.devices.opcua.resolve import Spaces
 from edgetwin.devices.opcua.session import SessionRefused, open_session
 
 _log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class OpcuaDriver:
         if not isinstance(settings, OpcuaSettings):
             raise TypeError(f"{device.name}: {type(settings).__name__} are no OpcuaSettings")
         self.counters = Counters()
-        self._around = Surroundings(device, settings, tags, sink, now, self.counters)
+        self._around = Surroundings(device, settings, tags, sink, now, self.counters, Spaces())
         self._link: Link | None = None
         self._warned = False
 

@@ -53,6 +53,13 @@ class Notification:
         return () if alive else (Ack(self.subscription, self.sequence),)
 
 
+class Place(NamedTuple):
+    """A node, and which part of its value is meant ("": all), as an index range."""
+
+    node: ua.NodeId
+    part: str = ""
+
+
 Fail: TypeAlias = Callable[[Exception], None]
 """Takes TimeoutError, ConnectionError, ServiceFault or WireError."""
 
@@ -61,9 +68,18 @@ Reader: TypeAlias = Callable[[Callable[[Columns], None], Fail], None]
 
 
 class Setpoint(NamedTuple):
-    """A value in the form the node takes; ``kind`` is the number of its built-in type."""
+    """A value in the form the node takes; ``kind`` is its encoding byte, with ARRAY for a part."""
 
-    node: ua.NodeId
+    place: Place
+    kind: int
+    value: float | int | bool
+
+
+class Call(NamedTuple):
+    """A method of an object, and the one argument that it gets; ``kind`` as in ``Setpoint``."""
+
+    owner: ua.NodeId
+    method: ua.NodeId
     kind: int
     value: float | int | bool
 
@@ -82,11 +98,14 @@ class Lane(Protocol):
     def max_nodes(self) -> int:
         """How many nodes a read may have so that decoding it holds the loop for 1 ms at most."""
 
-    def reader(self, nodes: Sequence[ua.NodeId]) -> Reader:
-        """Prepare a read of these nodes' values."""
+    def reader(self, places: Sequence[Place]) -> Reader:
+        """Prepare a read of what lies there."""
 
     def write(self, setpoint: Setpoint, take: Callable[[int], None], fail: Fail) -> None:
         """Write one value; ``take`` gets the node's StatusCode."""
+
+    def call(self, call: Call, take: Callable[[int], None], fail: Fail) -> None:
+        """Call a method; ``take`` gets its StatusCode."""
 
     def publish(
         self, acks: Sequence[Ack], take: Callable[[Notification], None], fail: Fail

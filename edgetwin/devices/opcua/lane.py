@@ -24,22 +24,30 @@ from asyncua.ua.ua_binary import nodeid_to_binary
 
 from edgetwin.core.reading import Instant
 from edgetwin.devices.opcua.bounds import Refused
-from edgetwin.devices.opcua.columns import EPOCH, Columns
+from edgetwin.devices.opcua.columns import ARRAY, EPOCH, Columns
 from edgetwin.devices.opcua.exchange import (
     Ack,
+    Call,
     Fail,
     Notification,
+    Place,
     Reader,
     Setpoint,
 )
-from edgetwin.devices.opcua.replies import MOST_NOTIFIED, publish_reply, read_reply, write_reply
+from edgetwin.devices.opcua.replies import (
+    MOST_NOTIFIED,
+    call_reply,
+    publish_reply,
+    read_reply,
+    write_reply,
+)
 
-READ, WRITE, PUBLISH = 631, 673, 826
+READ, WRITE, CALL, PUBLISH = 631, 673, 712, 826
 """Numbers of the requests' binary encodings in namespace 0 (OPC 10000-6 annex A)."""
 
 _VALUE_ATTRIBUTE = 13
 _SOURCE_TIMESTAMPS = 0
-_WHOLE_VALUE = struct.pack("<iHi", -1, 0, -1)  # no index range, default encoding
+_DEFAULT_ENCODING = struct.pack("<Hi", 0, -1)
 MOST_OPEN = 1000
 """Requests that a server has left without an answer while it answered others: it is of no use."""
 _FORMATS = dict(enumerate(("?", "b", "B", "h", "H", "i", "I", "q", "Q", "f", "d"), start=1))
@@ -112,33 +120,40 @@ class FastLane:
         needed = ("_connection", "_callbackmap", "_request_id", "revolve_security_token")
         return all(hasattr(protocol, name) for name in needed)
 
-    def reader(self, nodes: Sequence[ua.NodeId]) -> Reader:
-        """Prepare a read of these nodes' values: its body is encoded once, here."""
-        n, body = len(nodes), _read_body(nodes)
+    def reader(self, places: Sequence[Place]) -> Reader:
+        """Prepare a read of what lies there: its body is encoded once, here."""
+        n, body = len(places), _read_body(places)
 
         def read(take: Callable[[Columns], None], fail: Fail) -> None:
             self._send(READ, body, lambda reply: take(read_reply(reply, n)), fail)
 
         return read
 
-    def raw_read(
-        self, nodes: Sequence[ua.NodeId], take: Callable[[bytes], None], fail: Fail
-    ) -> None:
+    def raw_read(self, places: Sequence[Place], take: Callable[[bytes], None], fail: Fail) -> None:
         """Read once and hand out the reply as it came, to have it decoded twice and compared."""
-        self._send(READ, _read_body(nodes), take, fail)
+        self._send(READ, _read_body(places), take, fail)
 
     def write(self, setpoint: Setpoint, take: Callable[[int], None], fail: Fail) -> None:
         """Write one value, without timestamps: servers that keep their own refuse ours."""
-        value = struct.pack("<BB" + _FORMATS[setpoint.kind], 1, setpoint.kind, setpoint.value)
+        node, part = setpoint.place
         body = b"".join(
             (
                 struct.pack("<i", 1),
-                node_bytes(setpoint.node),
-                struct.pack("<Ii", _VALUE_ATTRIBUTE, -1),
-                value,
+                node_bytes(node),
+                struct.pack("<I", _VALUE_ATTRIBUTE),
+                _text(part),
+                b"\x01",
+                _variant(setpoint.kind, setpoint.value),
             )
         )
         self._send(WRITE, body, lambda reply: take(write_reply(reply)), fail)
+
+    def call(self, call: Call, take: Callable[[int], None], fail: Fail) -> None:
+        """Call a method with one argument."""
+        one = struct.pack("<i", 1)
+        value = _variant(call.kind, call.value)
+        body = one + node_bytes(call.owner) + node_bytes(call.method) + one + value
+        self._send(CALL, body, lambda reply: take(call_reply(reply)), fail)
 
     def publish(
         self, acks: Sequence[Ack], take: Callable[[Notification], None], fail: Fail
@@ -212,8 +227,23 @@ def node_bytes(node: ua.NodeId) -> bytes:
     return nodeid_to_binary(node)
 
 
-def _read_body(nodes: Sequence[ua.NodeId]) -> bytes:
+def _read_body(places: Sequence[Place]) -> bytes:
     """MaxAge 0 (fresh from the source), which timestamps, and the nodes (OPC 10000-4 §5.11.2)."""
-    tail = struct.pack("<I", _VALUE_ATTRIBUTE) + _WHOLE_VALUE
-    head = struct.pack("<dii", 0.0, _SOURCE_TIMESTAMPS, len(nodes))
-    return head + b"".join(node_bytes(node) + tail for node in nodes)
+    value = struct.pack("<I", _VALUE_ATTRIBUTE)
+    head = struct.pack("<dii", 0.0, _SOURCE_TIMESTAMPS, len(places))
+    whole = value + _text("") + _DEFAULT_ENCODING
+    return head + b"".join(
+        node_bytes(node) + (value + _text(part) + _DEFAULT_ENCODING if part else whole)
+        for node, part in places
+    )
+
+
+def _text(text: str) -> bytes:
+    """A String; the empty one as null."""
+    return struct.pack("<i", len(text) or -1) + text.encode()
+
+
+def _variant(kind: int, value: float) -> bytes:
+    """A number as a Variant, or with ARRAY as an array of it alone."""
+    count = struct.pack("<i", 1) if kind & ARRAY else b""
+    return bytes((kind,)) + count + struct.pack("<" + _FORMATS[kind & 0x3F], value)

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 from edgetwin.core.plan import DevicePlan, OpcuaSettings, ScanGroup
@@ -12,23 +12,19 @@ from edgetwin.core.tags import TagTable
 from edgetwin.devices.driver import Sink
 from edgetwin.devices.opcua.batches import Batches
 from edgetwin.devices.opcua.bounds import Refused
+from edgetwin.devices.opcua.catalogue import Catalogue
 from edgetwin.devices.opcua.choice import choose_lane
 from edgetwin.devices.opcua.counters import Counters
-from edgetwin.devices.opcua.exchange import Lane, ServiceFault
+from edgetwin.devices.opcua.exchange import Lane, Place, ServiceFault
 from edgetwin.devices.opcua.polling import Delivery, PolledGroup
+from edgetwin.devices.opcua.resolve import Spaces
+from edgetwin.devices.opcua.seek import Seeker
 from edgetwin.devices.opcua.session import Session
 from edgetwin.devices.opcua.skip import WireError
 from edgetwin.devices.opcua.stack import ObjectIds, standard_node
 from edgetwin.devices.opcua.status import SESSION_OVER
 from edgetwin.devices.opcua.subscription import Publisher, SubscribedGroup
-from edgetwin.devices.opcua.survey import (
-    Limits,
-    Node,
-    look,
-    look_at_writable,
-    resolve,
-    server_facts,
-)
+from edgetwin.devices.opcua.survey import Limits, Node, server_facts
 from edgetwin.devices.opcua.writing import Writer
 
 _log = logging.getLogger(__name__)
@@ -48,6 +44,7 @@ class Surroundings:
     sink: Sink
     now: Callable[[], Instant]
     counters: Counters
+    spaces: Spaces
 
 
 class Link:
@@ -57,7 +54,8 @@ class Link:
         self._around = around
         self._session = session
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._groups: dict[int, PolledGroup | SubscribedGroup] = {}
+        self._groups: dict[int, list[PolledGroup | SubscribedGroup]] = {}
+        self._seeker: Seeker | None = None
         self._lane: Lane | None = None
         self._writer: Writer | None = None
         self._told: set[str] = set()
@@ -78,25 +76,26 @@ class Link:
         """
         around, client = self._around, self._session.client
         uris, limits = await server_facts(client, around.settings.max_nodes)
+        around.spaces.learn(uris)
         read = {tag for group in around.device.groups for tag in group.tags}
         own = around.device.index
         mine = [
             tag for tag in around.tags if tag.index in read or (tag.device == own and tag.write)
         ]
-        ids, missing = resolve(mine, uris)
+        known = Catalogue(client, around.spaces, mine)
+        places = await known.find()
         timeout_s = around.settings.timeout / 1e9
-        self._lane, why = await choose_lane(client, timeout_s, around.now, list(ids.values()))
+        self._lane, why = await choose_lane(client, timeout_s, around.now, list(places.values()))
         if why:
             _log.warning("%s: reading the slower way, because %s", around.device.name, why)
-        nodes, odd = await look(self._lane, ids, limits)
-        known, closed = await look_at_writable(client, nodes, mine)
-        nodes |= known
-        self._writer = Writer(self._lane, nodes, around.tags, self._deliver)
+        await known.look(self._lane, places, limits.nodes)
+        self._writer = Writer(self._lane, known.nodes, known.methods, self._deliver)
         if self._subscribes(self._lane, len(read)):
-            odd |= await self._subscribe(self._lane, nodes, missing, limits)
+            known.odd |= await self._subscribe(self._lane, known, limits)
         else:
-            self._poll(self._lane, nodes, missing, limits)
-        self._name(missing | odd | closed)
+            self._poll(self._lane, known, limits)
+        self._name(known.missing | known.odd)
+        self._seeker = Seeker(known, self._lane, limits.nodes, self._groups, self._deliver)
 
     def _subscribes(self, lane: Lane, n: int) -> bool:
         """Whether to subscribe, if that is wanted at all: not if one report could be too large."""
@@ -111,26 +110,24 @@ class Link:
             )
         return wanted and fits
 
-    def _poll(
-        self, lane: Lane, nodes: Mapping[int, Node], missing: Mapping[int, str], limits: Limits
-    ) -> None:
+    def _poll(self, lane: Lane, known: Catalogue, limits: Limits) -> None:
         for group in self._around.device.groups:
-            lost = [tag for tag in group.tags if tag in missing]
-            own = _of(group, nodes)
-            self._groups[group.number] = PolledGroup(lane, own, lost, limits.nodes, self._deliver)
+            lost = [tag for tag in group.tags if tag in known.missing]
+            own = _of(group, known.nodes)
+            made = PolledGroup(lane, own, lost, limits.nodes.most, self._deliver)
+            self._groups[group.number] = [made]
 
-    async def _subscribe(
-        self, lane: Lane, nodes: Mapping[int, Node], missing: Mapping[int, str], limits: Limits
-    ) -> dict[int, str]:
+    async def _subscribe(self, lane: Lane, known: Catalogue, limits: Limits) -> dict[int, str]:
         by_number: dict[int, SubscribedGroup] = {}
         refused: dict[int, str] = {}
-        for group in self._around.device.groups:
+        for group in _shards(self._around.device.groups, limits.subscribed):
             made = SubscribedGroup(group, self._deliver, self.lose)
-            lost = {tag: missing[tag] for tag in group.tags if tag in missing}
+            lost = [tag for tag in group.tags if tag in known.missing]
             number, odd = await made.create(
-                self._session.client, _of(group, nodes), lost, limits.items
+                self._session.client, _of(group, known.nodes), lost, limits.items
             )
-            by_number[number] = self._groups[group.number] = made
+            by_number[number] = made
+            self._groups.setdefault(group.number, []).append(made)
             refused |= odd
             if made.period > group.period:
                 _log.warning(
@@ -164,7 +161,10 @@ class Link:
 
     def start_scan(self, group: int) -> bool:
         """Ask one group, or see that it still reports. Nothing once the link is lost."""
-        return True if self._ended.done() else self._groups[group].start()
+        if self._ended.done():
+            return True
+        started = [part.start() for part in self._groups[group]]
+        return all(started)
 
     def start_write(self, request: WriteRequest) -> bool:
         """Write, if there is still something to write to."""
@@ -182,9 +182,10 @@ class Link:
             if self._ended.done():
                 break
             await self._renew()
+            await self._seek()
             now = around.now().mono
             if self._lane is not None and now - self._lane.heard > beat:
-                self._lane.reader([_STATE])(_nothing, partial(self._trouble, sent=now))
+                self._lane.reader([Place(_STATE)])(_nothing, partial(self._trouble, sent=now))
         return self._ended.result()
 
     async def _renew(self) -> None:
@@ -192,6 +193,22 @@ class Link:
             await self._session.renew(self._around.now())
         except Exception as error:  # noqa: BLE001 (whatever asyncua meets: the channel is of no use)
             self.lose(f"its channel could not be renewed ({error!r})")
+
+    async def _seek(self) -> None:
+        """Look for the nodes that are missing, if it is time to."""
+        if self._seeker is None or not self._seeker.is_due(self._around.device.retry):
+            return
+        sent = self._around.now().mono
+        try:
+            found = await self._seeker.seek()
+        except Exception as error:  # noqa: BLE001 (whatever asyncua meets; ``_trouble`` sorts it)
+            self._trouble(error, sent)
+            return
+        if found:
+            names = [self._around.tags[node.tag].name for node in found]
+            more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+            text = ", ".join(names[:_TOLD])
+            _log.info("%s: the server has them now: %s%s", self._around.device.name, text, more)
 
     def lose(self, cause: str) -> None:
         """The connection is of no use any more. The first cause counts."""
@@ -238,6 +255,13 @@ class Link:
 
 def _of(group: ScanGroup, nodes: Mapping[int, Node]) -> list[Node]:
     return [nodes[tag] for tag in group.tags if tag in nodes]
+
+
+def _shards(groups: Iterable[ScanGroup], most: int) -> Iterator[ScanGroup]:
+    """Groups of as many tags as one subscription may have items."""
+    for group in groups:
+        for start in range(0, max(1, len(group.tags)), most):
+            yield replace(group, tags=group.tags[start : start + most])
 
 
 def _nothing(_: object) -> None:

@@ -7,18 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetwin.core.quality import Quality
+from edgetwin.core.reading import Indices
 from edgetwin.devices.driver import Sink
 from edgetwin.devices.opcua.batches import Batches, as_indices, bad
 from edgetwin.devices.opcua.columns import Columns
 from edgetwin.devices.opcua.counters import Counters
 from edgetwin.devices.opcua.exchange import Lane, Reader, ServiceFault
 from edgetwin.devices.opcua.skip import WireError
+from edgetwin.devices.opcua.stack import StatusCodes
 from edgetwin.devices.opcua.status import quality_of
 from edgetwin.devices.opcua.survey import Node, slices
 
 
 class PolledGroup:
-    """One scan group. ``nodes`` can be read; ``missing`` tags have no node in this session."""
+    """One scan group. ``nodes`` can be read; ``missing`` tags have no node yet."""
 
     def __init__(
         self,
@@ -28,14 +30,30 @@ class PolledGroup:
         most: int,
         deliver: "Delivery",
     ) -> None:
-        ordered = sorted(nodes, key=lambda node: (node.kind, node.tag))
-        self._reads = [
-            _Read(np.array([node.tag for node in part], np.intp), lane.reader([n.id for n in part]))
-            for part in slices(ordered, min(most, lane.max_nodes))
-        ]
+        self.tags = frozenset(missing) | {node.tag for node in nodes}
+        self._lane = lane
+        self._most = min(most, lane.max_nodes)
+        self._nodes: dict[int, Node] = {}
+        self._reads: list[_Read] = []
         self._missing = np.array(sorted(missing), np.intp)
         self._deliver = deliver
         self._out = 0
+        self._prepare(nodes)
+
+    async def add(self, nodes: Sequence[Node]) -> dict[int, str]:
+        """Read these nodes too, or in place of those that their tags had. Nothing is refused."""
+        self._prepare(nodes)
+        return {}
+
+    def _prepare(self, nodes: Sequence[Node]) -> None:
+        self._nodes |= {node.tag: node for node in nodes}
+        self._missing = np.setdiff1d(self._missing, list(self._nodes)).astype(np.intp)
+        ordered = sorted(self._nodes.values(), key=lambda node: (node.kind, node.tag))
+        self._reads = [self._read(part) for part in slices(ordered, self._most)]
+
+    def _read(self, nodes: Sequence[Node]) -> "_Read":
+        send = self._lane.reader([node.place for node in nodes])
+        return _Read(np.array([node.tag for node in nodes], np.intp), send)
 
     def start(self) -> bool:
         """Put all reads of the group on the wire, unless some of the last scan are still out."""
@@ -56,7 +74,7 @@ class PolledGroup:
 
     def _take(self, read: "_Read", columns: Columns) -> None:
         self._out -= 1
-        self._deliver.sink.readings(self._deliver.batches.of(read.tags, columns, read.indices))
+        self._deliver.give(read.tags, columns, read.indices)
 
     def _fail(self, read: "_Read", sent: int, error: Exception) -> None:
         self._out -= 1
@@ -77,6 +95,7 @@ class Delivery:
     """What scan groups need to know of the rest: where readings go, and whom to tell of trouble.
 
     ``mark`` is the monotonic now; ``trouble`` takes an error and when its request was sent.
+    ``gone`` collects the tags whose nodes the server does not know any more.
     """
 
     def __init__(
@@ -92,6 +111,16 @@ class Delivery:
         self.counters = counters
         self.mark = mark
         self.trouble = trouble
+        self.gone: set[int] = set()
+
+    def give(
+        self, tags: NDArray[np.intp], columns: Columns, indices: Indices | None = None
+    ) -> None:
+        """Hand readings on; ``indices`` if ``as_indices(tags)`` is known."""
+        batch = self.batches.of(tags, columns, indices)
+        self.sink.readings(batch)
+        if not isinstance(batch.quality, int):
+            self.gone.update(tags[columns.status == StatusCodes.BadNodeIdUnknown].tolist())
 
 
 def blame(error: Exception) -> Quality:

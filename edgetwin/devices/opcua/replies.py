@@ -18,7 +18,7 @@ from edgetwin.devices.opcua.skip import (
 )
 from edgetwin.devices.opcua.wire import decode_notifications, decode_values
 
-READ_REPLY, WRITE_REPLY, PUBLISH_REPLY = 634, 676, 829
+READ_REPLY, WRITE_REPLY, CALL_REPLY, PUBLISH_REPLY = 634, 676, 715, 829
 FAULT, DATA_CHANGE, STATUS_CHANGE = 397, 811, 820
 """Numbers of the binary encodings in namespace 0 (OPC 10000-6 annex A)."""
 
@@ -66,6 +66,14 @@ def write_reply(reply: bytes) -> int:
     given, at = _count(reply, body_of(reply, WRITE_REPLY))
     if given != 1 or at + 4 > len(reply):
         raise WireError(f"{given} results where 1 value was written")
+    return int.from_bytes(reply[at : at + 4], "little")
+
+
+def call_reply(reply: bytes) -> int:
+    """The StatusCode in a CallResponse to one call; what the method gives back is left unread."""
+    given, at = _count(reply, body_of(reply, CALL_REPLY))
+    if given != 1 or at + 4 > len(reply):
+        raise WireError(f"{given} results where 1 method was called")
     return int.from_bytes(reply[at : at + 4], "little")
 
 

@@ -11,17 +11,20 @@ from asyncua import ua
 from asyncua.client.ua_client import UaClient
 
 from edgetwin.core.reading import Instant
-from edgetwin.devices.opcua.columns import (
-    ARRAY,
-    DATETIME,
-    LOCALIZED_TEXT,
-    LONGEST_TEXT,
-    STRING,
-    Columns,
+from edgetwin.devices.opcua.columns import ARRAY, DATETIME, STATUS_CODE, STRING, Columns
+from edgetwin.devices.opcua.exchange import (
+    Ack,
+    Call,
+    Fail,
+    Notification,
+    Place,
+    Reader,
+    ServiceFault,
+    Setpoint,
 )
-from edgetwin.devices.opcua.exchange import Ack, Fail, Notification, Reader, ServiceFault, Setpoint
 from edgetwin.devices.opcua.skip import WireError
 from edgetwin.devices.opcua.stack import AttributeIds, UaStatusCodeError
+from edgetwin.devices.opcua.texts import READERS, told
 from edgetwin.devices.opcua.wire import keep
 
 _START = datetime(1601, 1, 1, tzinfo=UTC)
@@ -41,13 +44,13 @@ class StockLane:
         self._tasks: set[asyncio.Task[None]] = set()
         self.heard = now().mono
 
-    def reader(self, nodes: Sequence[ua.NodeId]) -> Reader:
-        """Prepare a read of these nodes' values."""
-        asked = parameters(nodes)
+    def reader(self, places: Sequence[Place]) -> Reader:
+        """Prepare a read of what lies there."""
+        asked = parameters(places)
 
         def read(take: Callable[[Columns], None], fail: Fail) -> None:
             def values(results: list[ua.DataValue]) -> None:
-                take(columns_of(results, len(nodes)))
+                take(columns_of(results, len(places)))
 
             self._start(partial(self._client.read, asked), values, fail)
 
@@ -55,13 +58,20 @@ class StockLane:
 
     def write(self, setpoint: Setpoint, take: Callable[[int], None], fail: Fail) -> None:
         """Write one value, without timestamps."""
-        value = ua.DataValue(
-            ua.Variant(setpoint.value, ua.VariantType(setpoint.kind)),
-            StatusCode=None,
-        )
-        item = ua.WriteValue(setpoint.node, AttributeIds.Value, None, value)
+        node, part = setpoint.place
+        kind = ua.VariantType(setpoint.kind & 0x3F)
+        given = [setpoint.value] if setpoint.kind & ARRAY else setpoint.value
+        value = ua.DataValue(ua.Variant(given, kind), StatusCode=None)
+        item = ua.WriteValue(node, AttributeIds.Value, part or None, value)
         call = partial(self._client.write, ua.WriteParameters([item]))
         self._start(call, lambda codes: take(codes[0].value), fail)
+
+    def call(self, call: Call, take: Callable[[int], None], fail: Fail) -> None:
+        """Call a method with one argument."""
+        value = ua.Variant(call.value, ua.VariantType(call.kind))
+        asked = ua.CallMethodRequest(call.owner, call.method, [value])
+        made = partial(self._client.call, [asked])
+        self._start(made, lambda results: take(results[0].StatusCode.value), fail)
 
     def publish(
         self, acks: Sequence[Ack], take: Callable[[Notification], None], fail: Fail
@@ -110,10 +120,12 @@ class StockLane:
             fail(WireError(str(cause) if isinstance(cause, WireError) else repr(cause)))
 
 
-def parameters(nodes: Sequence[ua.NodeId]) -> ua.ReadParameters:
+def parameters(places: Sequence[Place]) -> ua.ReadParameters:
     """A read of values with their source timestamps, fresh from the source."""
     asked = ua.ReadParameters(MaxAge=0, TimestampsToReturn=ua.TimestampsToReturn.Source)
-    asked.NodesToRead = [ua.ReadValueId(node, AttributeIds.Value) for node in nodes]
+    asked.NodesToRead = [
+        ua.ReadValueId(node, AttributeIds.Value, part or None) for node, part in places
+    ]
     return asked
 
 
@@ -132,20 +144,31 @@ def columns_of(results: Sequence[ua.DataValue], asked: int) -> Columns:
             continue
         kind = int(variant.VariantType.value)
         columns.types[place] = kind | ARRAY * bool(variant.is_array)
-        if not variant.is_array:
-            _keep(columns, place, kind, variant.Value)
+        value, alone = only(variant.Value)
+        if alone:
+            _keep(columns, place, kind, value)
     return columns
+
+
+def only(value: Any) -> tuple[Any, bool]:  # noqa: ANN401 (by type)
+    """What an array or matrix holds if it is one value alone, and whether it is."""
+    while isinstance(value, list):
+        if len(value) != 1:
+            return None, False
+        value = value[0]
+    return value, True
 
 
 def _keep(columns: Columns, place: int, kind: int, value: Any) -> None:  # noqa: ANN401 (by type)
     if value is None:
         return
-    if kind in (STRING, LOCALIZED_TEXT):
-        text = value if kind == STRING else value.Text
-        if text is not None and len(text) <= LONGEST_TEXT:
+    if kind in READERS:
+        if (text := told(kind, value)) is not None:
             columns.objects.append((place, text))
     elif kind == DATETIME:
         keep(columns, place, kind, ticks_of(value))
+    elif kind == STATUS_CODE:
+        keep(columns, place, kind, value.value)
     elif kind < STRING:
         keep(columns, place, kind, value)
 

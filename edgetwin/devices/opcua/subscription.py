@@ -10,7 +10,7 @@ Several publish requests are out at once, so that a notification never waits for
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -24,11 +24,13 @@ from edgetwin.core.reading import Bytes
 from edgetwin.devices.opcua.batches import bad
 from edgetwin.devices.opcua.columns import Columns
 from edgetwin.devices.opcua.exchange import Ack, Lane, Notification, ServiceFault
+from edgetwin.devices.opcua.items import Items
+from edgetwin.devices.opcua.parts import Parts
 from edgetwin.devices.opcua.polling import Delivery
 from edgetwin.devices.opcua.skip import WireError
-from edgetwin.devices.opcua.stack import AttributeIds, StatusCodes
+from edgetwin.devices.opcua.stack import StatusCodes
 from edgetwin.devices.opcua.status import SESSION_OVER, quality_of, words
-from edgetwin.devices.opcua.survey import Node, slices
+from edgetwin.devices.opcua.survey import Node
 
 _log = logging.getLogger(__name__)
 
@@ -42,17 +44,18 @@ class SubscribedGroup:
     """One scan group on one subscription. Client handles are twin indices."""
 
     def __init__(self, group: ScanGroup, deliver: Delivery, lose: Callable[[str], None]) -> None:
-        self._tags = group.tags
+        self.tags = group.tags
         self._period = group.period
         self._deliver = deliver
         self._lose = lose
         self._refused: dict[int, Quality] = {}
+        self._monitor: Items | None = None
         self._alive = np.zeros(len(group.tags), bool)
         self._runs: tuple[range, ...] = ()
         self._heard = deliver.mark()
 
     async def create(
-        self, client: UaClient, nodes: Sequence[Node], missing: Mapping[int, str], most: int
+        self, client: UaClient, nodes: Sequence[Node], missing: Iterable[int], most: Parts
     ) -> tuple[int, dict[int, str]]:
         """Make the subscription and its items; its id, and what the server refused and why."""
         interval = self._period / 1e6
@@ -67,28 +70,23 @@ class SubscribedGroup:
         made = await client.create_subscription(asked, _ignore)
         word_every = made.RevisedPublishingInterval * max(1, made.RevisedMaxKeepAliveCount)
         self._period = max(self._period, int(word_every * 1e6))
-        refused: dict[int, str] = {}
         self._refused = dict.fromkeys(missing, Quality.CONFIG_ERROR)
-        ordered = sorted(nodes, key=lambda node: (node.kind, node.tag))
-        for part in slices(ordered, most):
-            refused |= await self._create_items(client, made.SubscriptionId, part, interval)
+        tags = self._deliver.batches.tags
+        self._monitor = Items(client, made.SubscriptionId, interval, most, tags)
+        refused = await self.add(nodes)
         self._heard = self._deliver.mark()
         return made.SubscriptionId, refused
 
-    async def _create_items(
-        self, client: UaClient, number: int, nodes: Sequence[Node], interval: float
-    ) -> dict[int, str]:
-        asked = ua.CreateMonitoredItemsParameters(number, ua.TimestampsToReturn.Source)
-        asked.ItemsToCreate = [_item(node, interval) for node in nodes]
+    async def add(self, nodes: Sequence[Node]) -> dict[int, str]:
+        """Have these nodes reported, in place of those that their tags had; what is refused."""
+        if self._monitor is None:
+            return {}
         self._deliver.counters.requests += 1
-        results = await client.create_monitored_items(asked)
-        refused: dict[int, str] = {}
-        for node, result in zip(nodes, results, strict=True):
-            if not result.StatusCode.is_good():
-                code = result.StatusCode.value
-                refused[node.tag] = words(code)
-                self._refused[node.tag] = quality_of(code)
-        return refused
+        refused = await self._monitor.create(nodes)
+        self._refused |= {tag: quality_of(code) for tag, code in refused.items()}
+        gone = (tag for tag, code in refused.items() if code == StatusCodes.BadNodeIdUnknown)
+        self._deliver.gone.update(gone)
+        return {tag: words(code) for tag, code in refused.items()}
 
     @property
     def period(self) -> int:
@@ -118,17 +116,17 @@ class SubscribedGroup:
 
     def _take_values(self, columns: Columns, handles: NDArray[np.uint32]) -> None:
         tags = handles.astype(np.intp)
-        places = np.flatnonzero((tags >= self._tags.start) & (tags < self._tags.stop))
-        if _doubled(tags[places] - self._tags.start):
+        places = np.flatnonzero((tags >= self.tags.start) & (tags < self.tags.stop))
+        if _doubled(tags[places] - self.tags.start):
             newest = {int(tags[place]): int(place) for place in places}
             places = np.array(sorted(newest.values()), np.intp)
         if len(places) < len(tags):
             columns, tags = columns.some(places), tags[places]
-        self._deliver.sink.readings(self._deliver.batches.of(tags, columns))
-        fresh = tags - self._tags.start
+        self._deliver.give(tags, columns)
+        fresh = tags - self.tags.start
         if not self._alive[fresh].all():
             self._alive[fresh] = True
-            self._runs = runs_of(self._alive, self._tags.start)
+            self._runs = runs_of(self._alive, self.tags.start)
 
 
 def _doubled(places: NDArray[np.intp]) -> bool:
@@ -141,19 +139,6 @@ def runs_of(alive: Bytes | NDArray[np.bool_], start: int) -> tuple[range, ...]:
     edges = np.flatnonzero(np.diff(np.concatenate(([0], alive.astype(np.int8), [0]))))
     return tuple(
         range(start + int(a), start + int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)
-    )
-
-
-def _item(node: Node, interval: float) -> ua.MonitoredItemCreateRequest:
-    return ua.MonitoredItemCreateRequest(
-        ItemToMonitor=ua.ReadValueId(node.id, AttributeIds.Value),
-        MonitoringMode=ua.MonitoringMode.Reporting,
-        RequestedParameters=ua.MonitoringParameters(
-            ClientHandle=node.tag,
-            SamplingInterval=interval,
-            QueueSize=1,
-            DiscardOldest=True,
-        ),
     )
 
 

@@ -1,43 +1,49 @@
-"""What a new session has to find out: which node is which tag, and what lies in it.
+"""What a new session has to find out: the server's limits, and what lies in its nodes.
 
-Namespace URIs are looked up anew on each session, so a server that was rebuilt with other indices
-never shows one tag another's data. One read of all values then tells each node's type (the order in
-which nodes are asked for, and what a write has to look like) and which nodes do not exist.
+One read of all values tells each node's type (the order in which nodes are asked for, and what a
+write has to look like) and which nodes do not exist.
 """
 
-import base64
-import binascii
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
 
 from asyncua import ua
 from asyncua.client.ua_client import UaClient
 
-from edgetwin.core.nodes import NodeAddress
 from edgetwin.core.quality import Quality
 from edgetwin.core.tags import Tag
 from edgetwin.devices.opcua.asking import ask
-from edgetwin.devices.opcua.columns import ARRAY, TYPE_NAMES
-from edgetwin.devices.opcua.exchange import Lane
+from edgetwin.devices.opcua.columns import ARRAY, TAKEN, TYPE_NAMES
+from edgetwin.devices.opcua.exchange import Lane, Place
+from edgetwin.devices.opcua.parts import Parts
 from edgetwin.devices.opcua.stack import AttributeIds, ObjectIds, standard_node
 from edgetwin.devices.opcua.status import quality_of, words
 
 _NAMESPACES = standard_node(ObjectIds.Server_NamespaceArray)
-_LIMITS = "Server_ServerCapabilities_OperationLimits_"
-_MAX_READ = standard_node(getattr(ObjectIds, _LIMITS + "MaxNodesPerRead"))
-_MAX_ITEMS = standard_node(getattr(ObjectIds, _LIMITS + "MaxMonitoredItemsPerCall"))
+_CAPABILITIES = "Server_ServerCapabilities_"
+_LIMITS = (
+    "OperationLimits_MaxNodesPerRead",
+    "OperationLimits_MaxMonitoredItemsPerCall",
+    "MaxMonitoredItemsPerSubscription",
+)
 _MAY_WRITE = 0x02  # CurrentWrite, OPC 10000-3 §8.57
 _BATCH = 100  # asyncua encodes and decodes at about 10 µs an item: the loop is held for 1 ms
+_MOST_ITEMS = 10_000
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the server takes in one call, by its own word and ours."""
+    """What the server takes in one call, by its own word and ours; ``items`` to create at once.
 
-    nodes: int
-    items: int
+    ``subscribed`` is how many items one subscription may have.
+    """
+
+    nodes: Parts
+    items: Parts
+    subscribed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,67 +51,61 @@ class Node:
     """Where a tag's value is in this session. ``kind``: its Variant's encoding byte, 0 unknown."""
 
     tag: int
-    id: ua.NodeId
+    place: Place
     kind: int = 0
 
 
 async def server_facts(client: UaClient, max_nodes: int) -> tuple[list[str], Limits]:
     """The server's NamespaceArray and its limits (a server without limits says 0, or nothing)."""
-    values = await client.read_attributes([_NAMESPACES, _MAX_READ, _MAX_ITEMS], AttributeIds.Value)
-    uris, read, items = (value.Value.Value if value.Value else None for value in values)
-    own = [min(n, max_nodes) if isinstance(n, int) and n > 0 else max_nodes for n in (read, items)]
-    return [str(uri) for uri in uris or ()], Limits(own[0], min(own[1], _BATCH))
+    asked = [standard_node(getattr(ObjectIds, _CAPABILITIES + name)) for name in _LIMITS]
+    values = await client.read_attributes([_NAMESPACES, *asked], AttributeIds.Value)
+    uris, *limits = (value.Value.Value if value.Value else None for value in values)
+    read, create = (_limit(each, max_nodes) for each in limits[:2])
+    most = Limits(Parts(read), Parts(min(create, _BATCH)), _limit(limits[2], _MOST_ITEMS))
+    return [str(uri) for uri in uris or ()], most
 
 
-def resolve(
-    tags: Iterable[Tag], uris: Sequence[str]
-) -> tuple[dict[int, ua.NodeId], dict[int, str]]:
-    """The node ids of this session, and for each tag that has none the reason."""
-    found: dict[int, ua.NodeId] = {}
-    missing: dict[int, str] = {}
-    for tag in tags:
-        address = tag.address
-        if not isinstance(address, NodeAddress):
-            missing[tag.index] = f"{address!r} is no node id"
-        elif address.uri and address.uri not in uris:
-            missing[tag.index] = f"{address}: the server has no namespace {address.uri}"
-        else:
-            space = uris.index(address.uri) if address.uri else address.namespace
-            try:
-                found[tag.index] = _node_id(address, space)
-            except (ValueError, binascii.Error):
-                missing[tag.index] = f"{address}: what follows {address.kind}= is malformed"
-    return found, missing
+async def namespaces(client: UaClient) -> list[str]:
+    """The server's NamespaceArray as it is now."""
+    value, *_ = await client.read_attributes([_NAMESPACES], AttributeIds.Value)
+    return [str(uri) for uri in (value.Value.Value if value.Value else None) or ()]
 
 
-def _node_id(address: NodeAddress, space: int) -> ua.NodeId:
-    text, index = address.identifier, ua.Int16(space)
-    if address.kind == "i":
-        return ua.NodeId(ua.Int32(int(text)), index)
-    if address.kind == "g":
-        return ua.NodeId(ua.Guid(text), index)
-    if address.kind == "b":
-        return ua.NodeId(ua.ByteString(base64.b64decode(text, validate=True)), index)
-    return ua.NodeId(ua.String(text), index)
+def _limit(told: Any, own: int) -> int:  # noqa: ANN401 (whatever the server holds there)
+    return min(told, own) if isinstance(told, int) and told > 0 else own
 
 
 async def look(
-    lane: Lane, ids: Mapping[int, ua.NodeId], limits: Limits
+    lane: Lane, places: Mapping[int, Place], most: Parts
 ) -> tuple[dict[int, Node], dict[int, str]]:
     """Read every node once: the nodes with their types, and what is wrong with some of them."""
     nodes: dict[int, Node] = {}
     odd: dict[int, str] = {}
-    for part in slices(list(ids), min(limits.nodes, lane.max_nodes)):
-        columns = await ask(lane.reader([ids[tag] for tag in part]))
-        for tag, kind, status in zip(
-            part, columns.types.tolist(), columns.status.tolist(), strict=True
-        ):
-            nodes[tag] = Node(tag, ids[tag], kind)
-            if quality_of(status) is Quality.CONFIG_ERROR:
-                odd[tag] = words(status)
-            elif kind & ARRAY:
-                odd[tag] = f"it holds an array of {TYPE_NAMES[kind & 0x3F]}; only scalars are read"
+    most.most = min(most.most, lane.max_nodes)
+    for tag, (kind, status) in zip(
+        places, await most.ask(list(places.values()), partial(_kinds, lane)), strict=True
+    ):
+        nodes[tag] = Node(tag, places[tag], kind)
+        if why := _oddity(places[tag], kind, status):
+            odd[tag] = why
     return nodes, odd
+
+
+async def _kinds(lane: Lane, places: Sequence[Place]) -> list[tuple[int, int]]:
+    columns = await ask(lane.reader(places))
+    return list(zip(columns.types.tolist(), columns.status.tolist(), strict=True))
+
+
+def _oddity(place: Place, kind: int, status: int) -> str:
+    """Why a value can not be used as it is configured, "" if it can."""
+    name = TYPE_NAMES[kind & 0x3F] if kind & 0x3F < len(TYPE_NAMES) else "an unknown type"
+    if quality_of(status) is Quality.CONFIG_ERROR:
+        return words(status)
+    if kind & ARRAY and not place.part:
+        return f"it holds an array of {name}. Say which element: element: 0"
+    if not TAKEN[kind & 0x3F]:
+        return f"it holds {name}, which is neither a number nor a text"
+    return ""
 
 
 async def look_at_writable(
@@ -114,9 +114,9 @@ async def look_at_writable(
     """Fill in the type of setpoints that have no value yet; name those that may not be written."""
     known: dict[int, Node] = {}
     odd: dict[int, str] = {}
-    mine = [tag.index for tag in tags if tag.write and tag.index in nodes]
+    mine = [t.index for t in tags if t.write and not t.method and t.index in nodes]
     for part in slices(mine, _BATCH):
-        ids = [nodes[tag].id for tag in part]
+        ids = [nodes[tag].place.node for tag in part]
         levels = await client.read_attributes(ids, AttributeIds.UserAccessLevel)
         types = await client.read_attributes(ids, AttributeIds.DataType)
         for tag, level, kind in zip(part, levels, types, strict=True):
@@ -124,13 +124,13 @@ async def look_at_writable(
             if isinstance(value, int) and not value & _MAY_WRITE:
                 odd[tag] = "the server lets this user only read it; its 'write' is refused"
             if not nodes[tag].kind:
-                known[tag] = Node(tag, nodes[tag].id, _built_in(kind))
+                data_type = kind.Value.Value if kind.Value else None
+                known[tag] = replace(nodes[tag], kind=built_in(data_type))
     return known, odd
 
 
-def _built_in(data_type: ua.DataValue) -> int:
-    """The built-in type that a DataType attribute names, 0 where it names a derived one."""
-    node = data_type.Value.Value if data_type.Value else None
+def built_in(node: object) -> int:
+    """The built-in type that a DataType names, 0 where it names a derived one."""
     if (
         isinstance(node, ua.NodeId)
         and node.NamespaceIndex == 0

@@ -17,7 +17,6 @@ server merely claims, and nesting ends at ``DEPTH``. A reply that does not add u
 """
 
 import struct
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -32,13 +31,13 @@ from edgetwin.devices.opcua.columns import (
     DATETIME,
     EPOCH,
     INT64,
-    LOCALIZED_TEXT,
     LONGEST_TEXT,
-    STRING,
+    STATUS_CODE,
     UINT64,
     Columns,
 )
-from edgetwin.devices.opcua.skip import Bytes, Room, WireError, skip_value, text_at
+from edgetwin.devices.opcua.skip import Bytes, Room, WireError, skip_value
+from edgetwin.devices.opcua.texts import READERS
 
 VALUE, STATUS, SOURCE, SERVER, SOURCE_PICO, SERVER_PICO = 1, 2, 4, 8, 16, 32
 DIMENSIONS = 0x40
@@ -46,8 +45,11 @@ DIMENSIONS = 0x40
 _FORMATS = {1: "u1", 2: "i1", 3: "u1", 4: "<i2", 5: "<u2", 6: "<i4", 7: "<u4", 8: "<i8", 9: "<u8"}
 _FORMATS |= {10: "<f4", 11: "<f8"}
 _SCALARS = {kind: struct.Struct("<" + code) for kind, code in enumerate("?bBhHiIqQfd", start=1)} | {
-    DATETIME: struct.Struct("<q")
+    DATETIME: struct.Struct("<q"),
+    STATUS_CODE: struct.Struct("<I"),
 }
+_ALONE = struct.pack("<i", 1)
+"""The length of an array with one element, which is read as that: it may be what was asked for."""
 _U32, _I64 = struct.Struct("<I"), struct.Struct("<q")
 _TAIL = (
     (STATUS, "status", "<u4"),
@@ -187,17 +189,26 @@ class _Decoder:
         encoding = data[at]
         columns.types[place] = encoding
         kind = encoding & 0x3F
-        form = _SCALARS.get(kind)
-        if encoding & (ARRAY | DIMENSIONS) or not (form or kind in _TEXTS):
+        known = kind in _SCALARS or kind in READERS
+        if encoding & (ARRAY | DIMENSIONS):
             self._at = skip_value(data, at, self._room)
-        elif form:
-            (value,) = form.unpack_from(data, at + 1)
-            self._at = at + 1 + form.size
-            keep(columns, place, kind, value)
+            if known and encoding & ARRAY and data[at + 1 : at + 5] == _ALONE:
+                self._take_scalar(place, kind, at + 5)
+        elif known:
+            self._at = self._take_scalar(place, kind, at + 1)
         else:
-            text, self._at = _TEXTS[kind](data, at + 1)
-            if text is not None and len(text) <= LONGEST_TEXT:
-                columns.objects.append((place, text))
+            self._at = skip_value(data, at, self._room)
+
+    def _take_scalar(self, place: int, kind: int, at: int) -> int:
+        """Keep one value of a known type; where it ends."""
+        if form := _SCALARS.get(kind):
+            (value,) = form.unpack_from(self._data, at)
+            keep(self._columns, place, kind, value)
+            return at + form.size
+        text, end = READERS[kind](self._data, at)
+        if text is not None and len(text) <= LONGEST_TEXT:
+            self._columns.objects.append((place, text))
+        return end
 
 
 def keep(columns: Columns, place: int, kind: int, value: Any) -> None:  # noqa: ANN401 (by built-in type)
@@ -218,24 +229,3 @@ def moment(ticks: int) -> Scalar:
     except OverflowError:
         return "9999-12-31T23:59:59+00:00"
     return when.isoformat()
-
-
-def _string(data: Bytes, at: int) -> tuple[str | None, int]:
-    return text_at(data, at)
-
-
-def _localized(data: Bytes, at: int) -> tuple[str | None, int]:
-    """LocalizedText (OPC 10000-6 §5.2.2.14): a mask says whether locale and text follow."""
-    mask, text = data[at], None
-    at += 1
-    if mask & 1:
-        _, at = text_at(data, at)
-    if mask & 2:
-        text, at = text_at(data, at)
-    return text, at
-
-
-_TEXTS: dict[int, Callable[[Bytes, int], tuple[str | None, int]]] = {
-    STRING: _string,
-    LOCALIZED_TEXT: _localized,
-}

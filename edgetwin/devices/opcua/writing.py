@@ -13,9 +13,9 @@ import numpy as np
 
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import WriteOutcome, WriteRequest, WriteResult
-from edgetwin.core.tags import TagTable
 from edgetwin.devices.opcua.columns import ARRAY, BOOLEAN, TYPE_NAMES, Columns
-from edgetwin.devices.opcua.exchange import Lane, ServiceFault, Setpoint
+from edgetwin.devices.opcua.exchange import Call, Lane, ServiceFault, Setpoint
+from edgetwin.devices.opcua.methods import Method
 from edgetwin.devices.opcua.polling import Delivery
 from edgetwin.devices.opcua.status import words
 from edgetwin.devices.opcua.survey import Node
@@ -73,11 +73,17 @@ class Writer:
     """The open writes of one connection."""
 
     def __init__(
-        self, lane: Lane, nodes: Mapping[int, Node], tags: TagTable, deliver: Delivery
+        self,
+        lane: Lane,
+        nodes: Mapping[int, Node],
+        methods: Mapping[int, Method],
+        deliver: Delivery,
     ) -> None:
+        """``methods`` by tag: these are called in place of a write to the node."""
         self._lane = lane
         self._nodes = nodes
-        self._tags = tags
+        self._methods = methods
+        self._tags = deliver.batches.tags
         self._deliver = deliver
         self._open: dict[int, WriteRequest] = {}
         self._closed = False
@@ -99,25 +105,38 @@ class Writer:
             self._answer(request, WriteOutcome.NO_COMMUNICATION, text)
 
     def _send(self, request: WriteRequest) -> None:
-        node = self._nodes.get(request.tag)
-        if node is None or not node.kind:
-            why = "the server does not have the node, or does not tell its type"
-            self._answer(request, WriteOutcome.REFUSED, why)
-            return
         try:
-            value = fit(node.kind, self._deliver.batches.raw(request.tag, request.value))
+            order = self._order(request)
         except Unfit as error:
             self._answer(request, WriteOutcome.REFUSED, str(error))
             return
         self._open[request.number] = request
         self._deliver.counters.requests += 1
-        sent = self._deliver.mark()
-        setpoint = Setpoint(node.id, node.kind, value)
-        self._lane.write(
-            setpoint, partial(self._taken, request, setpoint), partial(self._fail, request, sent)
-        )
+        taken = partial(self._taken, request, order.value)
+        fail = partial(self._fail, request, self._deliver.mark())
+        if isinstance(order, Call):
+            self._lane.call(order, taken, fail)
+        else:
+            self._lane.write(order, taken, fail)
 
-    def _taken(self, request: WriteRequest, setpoint: Setpoint, status: int) -> None:
+    def _order(self, request: WriteRequest) -> Setpoint | Call:
+        """What goes on the wire.
+
+        Raises:
+            Unfit: nothing can.
+        """
+        node, method = self._nodes.get(request.tag), self._methods.get(request.tag)
+        raw = self._deliver.batches.raw(request.tag, request.value)
+        if method is not None:
+            return Call(method.owner, method.method, method.kind, fit(method.kind, raw))
+        if self._tags[request.tag].method is not None:
+            raise Unfit("the server does not have the method, or it takes no number")
+        if node is None or not node.kind:
+            raise Unfit("the server does not have the node, or does not tell its type")
+        alone = node.kind & ~ARRAY if node.place.part else node.kind
+        return Setpoint(node.place, node.kind, fit(alone, raw))
+
+    def _taken(self, request: WriteRequest, value: float, status: int) -> None:
         if status >> 30 > 1:
             self._answer(request, WriteOutcome.REFUSED, words(status))
             return
@@ -127,9 +146,13 @@ class Writer:
             return
         self._deliver.counters.requests += 1
         sent = self._deliver.mark()
-        self._lane.reader([setpoint.node])(
-            partial(self._compare, request, float(setpoint.value)),
-            partial(self._fail, request, sent),
+        node = self._nodes.get(request.tag)
+        if node is None:
+            text = "it can not be read back: the server does not have the node"
+            self._answer(request, WriteOutcome.NOT_VERIFIED, text)
+            return
+        self._lane.reader([node.place])(
+            partial(self._compare, request, float(value)), partial(self._fail, request, sent)
         )
 
     def _compare(self, request: WriteRequest, sent: float, columns: Columns) -> None:
@@ -137,6 +160,8 @@ class Writer:
         seen, wanted = scaled(request.tag, float(columns.values[0])), scaled(request.tag, sent)
         limits = self._tags[request.tag].write
         slack = (limits.tolerance if limits else 0.0) + 1e-9 * max(1.0, abs(wanted))
+        if self._nodes[request.tag].place.part:
+            columns.types &= ~np.uint8(ARRAY)
         quality = Quality(int(columns.quality[0]))
         if quality.is_bad:
             text = f"read back as {quality.words}"

@@ -1,0 +1,105 @@
+"""The monitored items of one subscription: what is reported, how often, and from which change on.
+
+The sampling interval and queue size are said outright (OPC 10000-4 §7.21): 0 would mean "as fast as
+you can", and a longer queue would bring values that are old. The deadband is kept by the server, as
+an absolute one. A percentage becomes absolute beforehand: there are servers that take a percentage
+and then never report at all.
+"""
+
+from collections.abc import Sequence
+
+from asyncua import ua
+from asyncua.client.ua_client import UaClient
+
+from edgetwin.core.tags import Tag, TagTable
+from edgetwin.devices.opcua.parts import Parts
+from edgetwin.devices.opcua.stack import AttributeIds, StatusCodes
+from edgetwin.devices.opcua.survey import Node
+
+_NO_FILTER = frozenset(
+    {
+        StatusCodes.BadFilterNotAllowed,
+        StatusCodes.BadMonitoredItemFilterUnsupported,
+        StatusCodes.BadMonitoredItemFilterInvalid,
+        StatusCodes.BadDeadbandFilterInvalid,
+    }
+)
+_NUMBERS = range(2, 12)  # SByte to Double: a deadband is defined for these, OPC 10000-4 §7.22.2
+
+
+class Items:
+    """Those of one subscription, by tag. Client handles are twin indices."""
+
+    def __init__(
+        self, client: UaClient, number: int, interval_ms: float, most: Parts, tags: TagTable
+    ) -> None:
+        self.unfiltered: set[int] = set()
+        self._client = client
+        self._number = number
+        self._interval_ms = interval_ms
+        self._most = most
+        self._tags = tags
+        self._ids: dict[int, int] = {}
+
+    async def create(self, nodes: Sequence[Node]) -> dict[int, int]:
+        """Monitor these, in place of what their tags had; StatusCodes by tag of what is refused.
+
+        Where the server keeps no deadband, each change is reported; ``unfiltered`` tells of which.
+        """
+        await self._delete([node.tag for node in nodes])
+        ordered = sorted(nodes, key=lambda node: (node.kind, node.tag))
+        refused = await self._create(ordered)
+        if again := [n for n in ordered if refused.get(n.tag) in _NO_FILTER]:
+            self.unfiltered |= {node.tag for node in again}
+            refused = {t: code for t, code in refused.items() if t not in self.unfiltered}
+            refused |= await self._create(again)
+        return refused
+
+    async def _create(self, nodes: Sequence[Node]) -> dict[int, int]:
+        refused: dict[int, int] = {}
+        results = await self._most.ask(nodes, self._ask)
+        for node, result in zip(nodes, results, strict=True):
+            if result.StatusCode.is_good():
+                self._ids[node.tag] = result.MonitoredItemId
+            else:
+                refused[node.tag] = result.StatusCode.value
+        return refused
+
+    async def _ask(self, nodes: Sequence[Node]) -> list[ua.MonitoredItemCreateResult]:
+        asked = ua.CreateMonitoredItemsParameters(self._number, ua.TimestampsToReturn.Source)
+        asked.ItemsToCreate = [self._item(node) for node in nodes]
+        return await self._client.create_monitored_items(asked)
+
+    def _item(self, node: Node) -> ua.MonitoredItemCreateRequest:
+        wanted = ua.MonitoringParameters(
+            ClientHandle=node.tag,
+            SamplingInterval=self._interval_ms,
+            QueueSize=1,
+            DiscardOldest=True,
+        )
+        if node.tag not in self.unfiltered:
+            wanted.Filter = deadband(self._tags[node.tag], node.kind)
+        part = node.place.part or None
+        return ua.MonitoredItemCreateRequest(
+            ItemToMonitor=ua.ReadValueId(node.place.node, AttributeIds.Value, part),
+            MonitoringMode=ua.MonitoringMode.Reporting,
+            RequestedParameters=wanted,
+        )
+
+    async def _delete(self, tags: Sequence[int]) -> None:
+        """An item whose node comes back must not speak beside the new one."""
+        old = [self._ids.pop(tag) for tag in tags if tag in self._ids]
+        if old:
+            asked = ua.DeleteMonitoredItemsParameters(self._number, old)
+            await self._client.delete_monitored_items(asked)
+
+
+def deadband(tag: Tag, kind: int) -> ua.DataChangeFilter | None:
+    """What the server is told of a tag's deadband, in the device's own numbers."""
+    if not tag.deadband or kind not in _NUMBERS:
+        return None
+    return ua.DataChangeFilter(
+        Trigger=ua.DataChangeTrigger.StatusValue,
+        DeadbandType=ua.DeadbandType.Absolute,
+        DeadbandValue=tag.deadband / abs(tag.scale),
+    )
