@@ -78,7 +78,7 @@ def _device(plan: GatewayPlan, device: DevicePlan) -> str:
     groups = ", ".join(_group(plan, each, settings) for each in device.groups)
     if isinstance(settings, ModbusSettings):
         return (
-            f"{device.name}: modbus {settings.host}:{settings.port} unit {settings.unit}, {groups}"
+            f"{device.name}: modbus {settings.place} unit {settings.unit}, {groups}"
         )
     if isinstance(settings, OpcuaSettings):
         way = "subscribed" if settings.subscribe else "polled"

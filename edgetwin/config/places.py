@@ -8,6 +8,7 @@ from edgetwin.config.kinds import Kind, Wrong
 from edgetwin.config.problem import shown
 from edgetwin.core.address import Numbering, parse_modbus, parse_span
 from edgetwin.core.nodes import parse_element, parse_opcua
+from edgetwin.core.plan import Transport
 
 
 class Endpoint(NamedTuple):
@@ -27,6 +28,14 @@ class Endpoint(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class ModbusPlace(NamedTuple):
+    """Where a Modbus device is reached, and how; ``host`` is the path of a serial port."""
+
+    host: str
+    port: int
+    transport: Transport
+
+
 _HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 
 
@@ -44,11 +53,22 @@ def _endpoint(url: str, text: str, port: int, example: str) -> Endpoint:
     return Endpoint(host, port)
 
 
-def _read_host(text: str) -> Endpoint:
-    example = "192.168.1.10, or 192.168.1.10:502"
-    if "/" in text:
+_MODBUS_PORTS = {"tcp": 502, "tls": 802, "rtu+tcp": 0}
+
+
+def _read_modbus_place(text: str) -> ModbusPlace:
+    example = "192.168.1.10, tls://192.168.1.10, rtu+tcp://192.168.1.10:4001 or /dev/ttyUSB0"
+    if text.startswith("/"):
+        return ModbusPlace(_read_file(text), 0, Transport.SERIAL)
+    scheme, found, rest = text.rpartition("://")
+    scheme = scheme if found else "tcp"
+    if scheme not in _MODBUS_PORTS:
+        raise Wrong(f"{shown(text)} begins with nothing that is known. Write {example}")
+    if "/" in rest:
         raise Wrong(f"{shown(text)} is more than host and port. Write {example}")
-    return _endpoint(f"//{text}", text, 502, example)
+    usual = _MODBUS_PORTS[scheme]
+    place = _endpoint(f"//{rest}", text, usual or -1, example)
+    return ModbusPlace(place.host, place.port, Transport(scheme))
 
 
 def _read_opcua(text: str) -> str:
@@ -113,7 +133,7 @@ MODBUS_SPAN = Kind("a Modbus address, or two with '-' between them", parse_span)
 NUMBERING = Kind("40001, 40000, 1 or 0", _read_numbering)
 NODE_AT = Kind("an OPC UA node id or browse path", parse_opcua)
 ELEMENT = Kind("the number of an element", parse_element)
-HOST = Kind("a host, with or without a port", _read_host)
+MODBUS_PLACE = Kind("a host, with or without a port, or a serial port", _read_modbus_place)
 OPCUA_URL = Kind("an opc.tcp:// address", _read_opcua)
 BROKER = Kind("an mqtts:// or mqtt:// address", _read_broker)
 FILE = Kind("a file; a relative path starts at the folder of the configuration", _read_file)

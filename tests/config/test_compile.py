@@ -7,10 +7,19 @@ import pytest
 from edgetwin import config
 from edgetwin.config.compile.registers import WIDER
 from edgetwin.config.override import MARK
-from edgetwin.core.nodes import NodeAddress
 from edgetwin.core.laws.formula import Formula
 from edgetwin.core.laws.pid import Pid
-from edgetwin.core.plan import Fail, Fallback, ModbusSettings, Mode, OpcuaSettings, Security
+from edgetwin.core.nodes import NodeAddress
+from edgetwin.core.plan import (
+    Fail,
+    Fallback,
+    ModbusSettings,
+    Mode,
+    OpcuaSettings,
+    Security,
+    SerialForm,
+    Transport,
+)
 from edgetwin.core.tags import TagKind, ValueType
 
 ROOT = Path(__file__).parents[2]
@@ -440,3 +449,45 @@ def test_who_refers_to_something_wrong_is_not_blamed_as_well():
         "loops: {x: {law: pid, pv: a/x, sp: 1, mv: d/mv, gain: 1}}"
     )
     assert said(text).count("\n") == 0
+
+
+# ---------------------------------------------------------------- lines of Modbus devices
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("10.0.0.1", (Transport.TCP, "10.0.0.1", 502)),
+        ("tcp://plc:1502", (Transport.TCP, "plc", 1502)),
+        ("tls://plc", (Transport.TLS, "plc", 802)),
+        ("rtu+tcp://10.0.0.1:4001", (Transport.RTU_TCP, "10.0.0.1", 4001)),
+        ("/dev/ttyUSB0", (Transport.SERIAL, "/dev/ttyUSB0", 0)),
+    ],
+)
+def test_an_address_says_how_a_modbus_device_is_reached(address, place):
+    text = f"""
+gateway: g
+state: st
+devices: {{d: {{driver: modbus, address: "{address}", tags: {{a: {{at: 0x0001}}}}}}}}
+"""
+    made = plan(text).devices[0].settings
+    assert (made.transport, made.host, made.port) == place
+    assert made.is_shared is made.transport.is_rtu
+
+
+def test_a_line_carries_every_option():
+    text = """
+gateway: g
+state: st
+devices:
+  a: {driver: modbus, address: /dev/ttyS0, unit: 3, baud: 9600, parity: none, stop_bits: 2,
+      tags: {a: {at: 0x0001}}}
+  b: {driver: modbus, address: "tls://plc", ca_file: ca.pem, cert_file: own.pem,
+      key_file: own.key, server_name: plc-7, any_certificate: true, share: true,
+      tags: {a: {at: 0x0001}}}
+"""
+    serial, tls = (each.settings for each in plan(text).devices)
+    assert serial.serial == SerialForm(9600, "none", 2)
+    names = [getattr(tls.tls, f"{each}_file").name for each in ("ca", "cert", "key")]
+    assert names == ["ca.pem", "own.pem", "own.key"]
+    assert (tls.tls.server_name, tls.tls.any_certificate, tls.is_shared) == ("plc-7", True, True)

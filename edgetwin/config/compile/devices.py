@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from edgetwin.config.compile.draft import Draft
+from edgetwin.config.compile.lines import check_lines, way
 from edgetwin.config.compile.nodes import Spot, spot
 from edgetwin.config.compile.raw import current, forbidden, no_value, settled
 from edgetwin.config.compile.registers import Layout, layout
@@ -34,6 +35,7 @@ def compile_devices(
     devices: Mapping[str, ModbusDevice | OpcuaDevice | None], state: Path, draft: Draft
 ) -> tuple[DevicePlan, ...]:
     """The plans of all devices; their tags go into the draft."""
+    check_lines(devices, draft)
     plans: list[DevicePlan] = []
     for name, device in devices.items():
         if device is None:
@@ -119,9 +121,14 @@ def _settings(
     device: ModbusDevice | OpcuaDevice, state: Path, draft: Draft
 ) -> ModbusSettings | OpcuaSettings:
     if isinstance(device, ModbusDevice):
+        line = way(device, draft)
         return ModbusSettings(
-            host=device.address.host,
-            port=device.address.port,
+            host=line.host,
+            port=line.port,
+            transport=line.transport,
+            serial=line.serial,
+            tls=line.tls,
+            share=line.share,
             unit=device.unit,
             timeout=device.timeout,
             pause=device.pause,

@@ -2,12 +2,21 @@
 
 from collections.abc import Mapping as Table
 
-from edgetwin.config.kinds import NAME, TEXT, choice, duration, whole
+from edgetwin.config.kinds import NAME, SWITCH, TEXT, choice, duration, whole
 from edgetwin.config.option import ListOf, MapOf, Record, Section, option, section
-from edgetwin.config.places import FILE, HOST, MODBUS_SPAN, NUMBERING, OPCUA_URL, Endpoint
+from edgetwin.config.places import (
+    FILE,
+    MODBUS_PLACE,
+    MODBUS_SPAN,
+    NUMBERING,
+    OPCUA_URL,
+    ModbusPlace,
+)
 from edgetwin.config.schema.tags import ModbusTag, OpcuaTag
 from edgetwin.core.address import ModbusAddress
 from edgetwin.core.plan import Security, WriteBy
+
+BAUDS = ("1200", "2400", "4800", "9600", "19200", "38400", "57600", "115200", "230400")
 
 DRIVER = choice("modbus", "opcua", what="driver")
 
@@ -33,13 +42,17 @@ class _Device(Section):
 
 @section
 class ModbusDevice(_Device):
-    """A device that speaks Modbus TCP."""
+    """A device that speaks Modbus: over TCP, TLS, a serial line, or RTU through a serial server."""
 
     noun = "Modbus device"
     called = "skid"
 
-    address: Endpoint = option(
-        HOST, "Host name or IP address, with :port if it is not 502.", example="192.168.1.10"
+    address: ModbusPlace = option(
+        MODBUS_PLACE,
+        "Host name or IP address, with :port if it is not 502. tls://host for Modbus/TCP Security "
+        "(port 802), rtu+tcp://host:port for a serial server that passes RTU on, /dev/ttyUSB0 for "
+        "a serial port. Devices on one serial port or server share its line, each in its turn.",
+        example="192.168.1.10",
     )
     unit: int = option(whole(0, 255), "The unit id.", example="17", default="1")
     order: str = option(
@@ -102,6 +115,61 @@ class ModbusDevice(_Device):
         "is always written by 22.",
         example="multiple",
         default="single",
+    )
+    share: bool = option(
+        SWITCH,
+        "Use one connection together with the other devices at this address that say so: for "
+        "gateways that take few. RTU always shares.",
+        example="true",
+        default="false",
+    )
+    baud: str = option(
+        choice(*BAUDS, what="speed of a serial line"),
+        "The speed of a serial line, in bit/s.",
+        example="9600",
+        default="19200",
+    )
+    parity: str = option(
+        choice("even", "odd", "none", what="parity"),
+        "The parity bit on a serial line.",
+        example="none",
+        default="even",
+    )
+    stop_bits: str = option(
+        choice("1", "2", what="number of stop bits"),
+        "The stop bits on a serial line. Without parity the standard wants 2, many devices 1.",
+        example="2",
+        default="1",
+    )
+    ca_file: str | None = option(
+        FILE,
+        "The certificates to trust with TLS, PEM: the authority's, or the device's own.",
+        example="/etc/edgetwin/ca.pem",
+        unless="those the operating system trusts",
+    )
+    cert_file: str | None = option(
+        FILE,
+        "Our own certificate for TLS, PEM. Devices take our rights from it.",
+        example="/etc/edgetwin/skid.pem",
+        unless="none",
+    )
+    key_file: str | None = option(
+        FILE,
+        "The key of our own certificate, PEM.",
+        example="/etc/edgetwin/skid.key",
+        unless="none",
+    )
+    server_name: str | None = option(
+        TEXT,
+        "The name that stands in the device's certificate.",
+        example="plc-7",
+        unless="the host of the address",
+    )
+    any_certificate: bool = option(
+        SWITCH,
+        "Accept any certificate with TLS: whoever is on the way can read, alter and write.",
+        example="true",
+        default="false",
     )
     tags: Table[str, ModbusTag | None] = option(
         MapOf(NAME, Record(ModbusTag), "tag"),

@@ -1,6 +1,7 @@
 """The Modbus driver: one unit, on a line of its own or among others, pushed by its supervisor."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from edgetwin.core.address import ModbusAddress, Table
@@ -18,6 +19,8 @@ from edgetwin.devices.modbus.port import Port, port_of
 from edgetwin.devices.modbus.probing import Probe
 from edgetwin.devices.modbus.scan import GroupScan, Unit
 from edgetwin.devices.modbus.writing import Target, Writing, result_of
+
+_log = logging.getLogger(__name__)
 
 MOST_WRITES = 100
 """Writes under way at once; one more is answered NO_COMMUNICATION (architecture.md, Queues)."""
@@ -50,6 +53,8 @@ class ModbusDriver:
         self._sink = sink
         unit = Unit(device.name, self._settings.unit, tags, self._settings.limits, sink)
         self._where = f"{device.name} at {self._settings.place}"
+        if self._settings.tls.any_certificate:
+            _log.warning("%s: any certificate is accepted (`any_certificate`)", self._where)
         self._groups = {group.number: GroupScan(unit, group) for group in device.groups}
         self._targets = {
             tag.index: Target(tag, self._settings)
