@@ -282,8 +282,11 @@ async def test_writes_are_in_the_journal_without_any_upstream(tmp_path):
     async with working(Desk(tmp_path)) as desk:
         desk.put(writes=(request,))
         desk.put(result)
-        await desk.until(lambda s: not s["unsaved"] and s["boot"])
-        (row,) = await desk.office._store.journal(9)
+        await desk.until(lambda s: s["boot"])
+        async with asyncio.timeout(10):
+            while not (rows := await desk.office._store.journal(9)) or rows[0].ended is None:
+                await asyncio.sleep(0.02)
+    (row,) = rows
     assert (row.tag, row.before, row.value, row.outcome) == ("skid/t2", 1.0, 7.5, "written")
 
 
