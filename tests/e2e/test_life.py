@@ -196,7 +196,7 @@ async def test_a_configuration_that_is_none_stops_the_start(edgetwin, tmp_path, 
         path.mkdir()
     elif content is not None:
         path.write_bytes(content)
-    for command in ("run", "check", "learn"):
+    for command in ("run", "check"):
         code, said, complained = await edgetwin(command, path)
         assert (code, said) == (78, "")
         assert complained.startswith(f"{path}:")

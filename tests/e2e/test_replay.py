@@ -17,7 +17,7 @@ from edgetwin.storage.recording import RecordingReader
 
 SKID = Path(__file__).resolve().parents[2] / "config" / "pump-skid.yaml"
 QUICK = {
-    "assets.pump.watch.every": "50 ms",
+    "assets.pump.watch.every": "25 ms",
     "assets.pump.watch.train": "120",
     "upstream.cloud.window": "1 s",
     "loops.pressure.mode": "auto",
@@ -112,13 +112,13 @@ async def damage_is_found(edgetwin, file, tmp_path):
 async def learns_from(edgetwin, file, tmp_path):
     config = tmp_path / "again.yaml"
     config.write_text(f"state: {tmp_path / 'again'}\n{SKID.read_text()}")
-    words = settings(**{"assets.pump.watch.every": "50 ms", "assets.pump.watch.train": "130"})
+    words = settings(**{"assets.pump.watch.every": "25 ms", "assets.pump.watch.train": "130"})
     code, said, complained = await edgetwin("learn", config, "--from", file, *words)
     assert (code, complained) == (0, "")
     model = tmp_path / "again" / "models" / "pump" / "0001.onnx"
     assert f"  model   {model}\n" in said
     assert "skid/discharge_pressure" in said
-    words = settings(**{"assets.pump.watch.every": "50 ms", "assets.pump.watch.train": "10000"})
+    words = settings(**{"assets.pump.watch.every": "25 ms", "assets.pump.watch.train": "10000"})
     code, said, complained = await edgetwin("learn", config, "--from", file, *words)
     assert (code, said) == (1, "")
     assert "rows in which all its tags are good; 10000 are wanted. Record longer" in complained

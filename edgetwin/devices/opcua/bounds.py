@@ -213,7 +213,9 @@ class BoundedProtocol(UASocketProtocol):
 
     def _refuse(self, what: str, error: Exception | None) -> None:
         """Hang up; the first reason counts."""
-        self.refusal = self.refusal or f"we hung up, because it sent {what}"
+        self.refusal = self.refusal or (
+            f"we hung up, because it sent {what}. Is it an OPC UA server, and a healthy one?"
+        )
         self._fail_all_pending(error or Refused(self.refusal))
         if self.transport is not None:
             self.transport.abort()
