@@ -38,8 +38,8 @@ MOST_CHUNKS = 512
 MOST_ASYMMETRIC = 8192
 """Bytes of an OpenSecureChannel message: each 256 of them cost a private-key operation of 1 ms."""
 MOST_ABORTS = 100
-MOST_READS = 5000
-"""Steps of asyncua's decoder within one message, each worth 1 to 7 µs: 34 ms at most."""
+MOST_READS = 2500
+"""Steps of asyncua's decoder within one message, each worth 1 to 8 µs: 20 ms at most."""
 LEAST_SEND = 1024
 CHUNKS_PER_TURN = 32
 """About 50 µs each, so that they hold the loop for 2 ms."""
@@ -48,6 +48,7 @@ _HEADER = struct.Struct("<3scI")
 _OPEN, _ABORT = b"OPN", b"A"
 _NULL_ARRAYS = (b"\x80", b"\xc0")
 _KEEPALIVE_S = 10
+_LONGEST = 200
 
 # The one bound that asyncua offers itself (1,000,000): it fills up lying dimensions with objects.
 ua_binary.MAX_RESHAPE_ELEMENTS = 10_000
@@ -60,6 +61,26 @@ class Refused(UaError):
 class Limits(TransportLimits):
     """Ours stay ours: asyncua would replace them by what the server says of itself."""
 
+    def is_msg_size_within_limit(self, sz: int) -> bool:
+        """Whether a message may grow to so many bytes.
+
+        Raises:
+            Refused: it may not.
+        """
+        if sz > self.max_message_size:
+            raise Refused(f"it sent a message of more than {self.max_message_size} bytes")
+        return True
+
+    def is_chunk_count_within_limit(self, sz: int) -> bool:
+        """Whether a message may have so many chunks.
+
+        Raises:
+            Refused: it may not.
+        """
+        if sz > self.max_chunk_count:
+            raise Refused(f"it sent a message of more than {self.max_chunk_count} chunks")
+        return True
+
     def update_client_limits(self, msg: ua.Acknowledge) -> None:
         """Send no larger chunks than the server takes.
 
@@ -67,7 +88,7 @@ class Limits(TransportLimits):
             Refused: its buffer is so small that requests would fall into thousands of chunks.
         """
         if msg.ReceiveBufferSize < LEAST_SEND:
-            raise Refused(f"that it takes {msg.ReceiveBufferSize} bytes at a time")
+            raise Refused(f"it takes only {msg.ReceiveBufferSize} bytes at a time")
         self.max_send_buffer = min(self.max_send_buffer, msg.ReceiveBufferSize)
 
 
@@ -168,22 +189,22 @@ class BoundedProtocol(UASocketProtocol):
             del inbox[:size]
             self._take(chunk)
         except UaStatusCodeError as error:
-            self._refuse(words(error.code), error)
+            self._refuse(f"it said {words(error.code)}", error)
         except Exception as error:  # noqa: BLE001 (asyncua's decoder raises whatever bytes provoke)
-            self._refuse(str(error) or repr(error), None)
+            self._refuse((str(error) or repr(error))[:_LONGEST], None)
         return True
 
     def _judge(self, kind: bytes, final: bytes, size: int) -> None:
         if not _HEADER.size <= size <= MOST_CHUNK:
-            raise Refused(f"a chunk of {size} bytes")
+            raise Refused(f"it sent a chunk of {size} bytes")
         if kind == _OPEN:
             if size > MOST_ASYMMETRIC:
-                raise Refused(f"a message of {size} bytes to open the channel")
+                raise Refused(f"it sent {size} bytes to open the channel")
             if self._open_secure_channel_exchange is None:
-                raise Refused("an answer to a channel that was not asked for")
+                raise Refused("it opened a channel that nobody asked for")
         self._aborts += final == _ABORT
         if self._aborts > MOST_ABORTS:
-            raise Refused(f"more than {MOST_ABORTS} messages that it gave up half-way")
+            raise Refused(f"it gave up more than {MOST_ABORTS} messages half-way")
 
     def _take(self, chunk: bytes) -> None:
         """What asyncua does with a chunk, with the message on a meter."""
@@ -208,14 +229,13 @@ class BoundedProtocol(UASocketProtocol):
 
     def _answer(self, number: int, body: Meter) -> None:
         if number not in self._callbackmap:
-            raise Refused("an answer to what nobody asked")
+            raise Refused("it answered what nobody had asked")
         self._call_callback(number, body)
 
     def _refuse(self, what: str, error: Exception | None) -> None:
         """Hang up; the first reason counts."""
-        self.refusal = self.refusal or (
-            f"we hung up, because it sent {what}. Is it an OPC UA server, and a healthy one?"
-        )
+        hint = "Is it an OPC UA server, and a healthy one?"
+        self.refusal = self.refusal or f"we hung up: {what}. {hint}"
         self._fail_all_pending(error or Refused(self.refusal))
         if self.transport is not None:
             self.transport.abort()
@@ -223,6 +243,11 @@ class BoundedProtocol(UASocketProtocol):
 
 class BoundedClient(UaClient):
     """asyncua's client on a bounded protocol."""
+
+    @property
+    def refusal(self) -> str:
+        """Why we hung up, or ""."""
+        return self.protocol.refusal if isinstance(self.protocol, BoundedProtocol) else ""
 
     def _make_protocol(self) -> UASocketProtocol:
         """What asyncua does, with another class."""

@@ -71,7 +71,8 @@ class OpcuaDriver:
         except Exception as error:
             await link.close()
             raise self._lost(
-                f"it was reached, but its nodes could not be read ({_short(error)}). "
+                f"it was reached, but its nodes could not be read "
+                f"({session.refusal or _short(error)}). "
                 "Is it still starting, or overloaded?"
             ) from error
         except BaseException:

@@ -87,8 +87,8 @@ class Call(NamedTuple):
 class Lane(Protocol):
     """One way over an open session.
 
-    ``heard`` is the monotonic ns of the last reply. ``most_items`` may be subscribed, as a server
-    may well report all of them at once.
+    ``heard`` is the monotonic ns of the last reply. ``most_items`` may be in one subscription: a
+    server may well report all of them at once.
     """
 
     heard: int

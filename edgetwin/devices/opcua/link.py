@@ -11,7 +11,6 @@ from edgetwin.core.reading import Instant, WriteRequest
 from edgetwin.core.tags import TagTable
 from edgetwin.devices.driver import Sink
 from edgetwin.devices.opcua.batches import Batches
-from edgetwin.devices.opcua.bounds import Refused
 from edgetwin.devices.opcua.catalogue import Catalogue
 from edgetwin.devices.opcua.choice import choose_lane
 from edgetwin.devices.opcua.counters import Counters
@@ -21,7 +20,7 @@ from edgetwin.devices.opcua.resolve import Spaces
 from edgetwin.devices.opcua.seek import Seeker
 from edgetwin.devices.opcua.session import Session
 from edgetwin.devices.opcua.skip import WireError
-from edgetwin.devices.opcua.stack import ObjectIds, standard_node
+from edgetwin.devices.opcua.stack import ObjectIds, UaError, standard_node
 from edgetwin.devices.opcua.status import SESSION_OVER
 from edgetwin.devices.opcua.subscription import Publisher, SubscribedGroup
 from edgetwin.devices.opcua.survey import Limits, Node, server_facts
@@ -90,25 +89,12 @@ class Link:
             _log.warning("%s: reading the slower way, because %s", around.device.name, why)
         await known.look(self._lane, places, limits.nodes)
         self._writer = Writer(self._lane, known.nodes, known.methods, self._deliver)
-        if self._subscribes(self._lane, len(read)):
+        if around.settings.subscribe:
             known.odd |= await self._subscribe(self._lane, known, limits)
         else:
             self._poll(self._lane, known, limits)
         self._name(known.missing | known.odd)
         self._seeker = Seeker(known, self._lane, limits.nodes, self._groups, self._deliver)
-
-    def _subscribes(self, lane: Lane, n: int) -> bool:
-        """Whether to subscribe, if that is wanted at all: not if one report could be too large."""
-        wanted, fits = self._around.settings.subscribe, n <= lane.most_items
-        if wanted and not fits:
-            _log.warning(
-                "%s: its %d tags are asked for, though 'subscribe' is on: a report of all at once "
-                "would hold up the other devices. Split it into several devices of %d tags",
-                self._around.device.name,
-                n,
-                lane.most_items,
-            )
-        return wanted and fits
 
     def _poll(self, lane: Lane, known: Catalogue, limits: Limits) -> None:
         for group in self._around.device.groups:
@@ -118,9 +104,10 @@ class Link:
             self._groups[group.number] = [made]
 
     async def _subscribe(self, lane: Lane, known: Catalogue, limits: Limits) -> dict[int, str]:
+        most = min(limits.subscribed, lane.most_items)
         by_number: dict[int, SubscribedGroup] = {}
         refused: dict[int, str] = {}
-        for group in _shards(self._around.device.groups, limits.subscribed):
+        for group in _shards(self._around.device.groups, most):
             made = SubscribedGroup(group, self._deliver, self.lose)
             lost = [tag for tag in group.tags if tag in known.missing]
             number, odd = await made.create(
@@ -240,7 +227,7 @@ class Link:
             self._tell(str(error))
         elif isinstance(error, ConnectionError):
             self.lose("it closed the connection. Is it still running?")
-        elif isinstance(error, Refused):
+        elif isinstance(error, UaError):  # Refused, and what the server says as it hangs up
             self.lose(str(error))
         else:
             _log.error("%s: an unforeseen error", self._around.device.name, exc_info=error)

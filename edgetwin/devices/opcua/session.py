@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from asyncua import ua
 from asyncua.client.client import Client
-from asyncua.client.ua_client import UaClient
 from asyncua.client.ua_session import UaSession
 from asyncua.crypto.security_policies import (
     SecurityPolicy,
@@ -28,6 +27,7 @@ from edgetwin.core.reading import Instant
 from edgetwin.devices.opcua.bounds import MOST_BYTES, MOST_CHUNKS, BoundedClient, Refused
 from edgetwin.devices.opcua.pki import CertificateRefused, Identity, check_server, own_identity
 from edgetwin.devices.opcua.refusal import explain, utc
+from edgetwin.devices.opcua.stack import UaStatusCodeError
 
 _log = logging.getLogger(__name__)
 
@@ -64,10 +64,15 @@ class _OwnPublishing(UaSession):
 class Session:
     """An open, logged-in session. ``client`` offers asyncua's services."""
 
-    def __init__(self, client: Client, opened: int) -> None:
+    def __init__(self, client: Client, bounded: BoundedClient, opened: int) -> None:
         self._client = client
         self._renewed = opened
-        self.client: UaClient = client.uaclient
+        self.client = bounded
+
+    @property
+    def refusal(self) -> str:
+        """Why we hung up on the server, or ""."""
+        return self.client.refusal
 
     def on_end(self, tell: Callable[[str], None]) -> None:
         """Have ``tell`` called once, with the cause, when the connection is gone."""
@@ -110,8 +115,8 @@ async def open_session(settings: OpcuaSettings, now: Callable[[], Instant]) -> S
     client = Client(settings.url, timeout=settings.timeout / 1e9)
     client.name = client.description = "edgetwin"
     client.max_messagesize, client.max_chunkcount = MOST_BYTES, MOST_CHUNKS
-    client.uaclient = BoundedClient(settings.timeout / 1e9)
-    client.uaclient.session = _OwnPublishing(client.uaclient)
+    client.uaclient = bounded = BoundedClient(settings.timeout / 1e9)
+    bounded.session = _OwnPublishing(bounded)
     identity: Identity | None = None
     try:
         _log_in_as(client, settings)
@@ -131,9 +136,12 @@ async def open_session(settings: OpcuaSettings, now: Callable[[], Instant]) -> S
     except (
         Exception
     ) as error:  # asyncua raises its own, OSError, TimeoutError and crypto errors alike
+        said = isinstance(error, UaStatusCodeError)
+        cause = "" if said else bounded.refusal
+        cause = cause or explain(error, settings, identity)
         await _close(client)
-        raise SessionRefused(explain(error, settings, identity)) from error
-    return Session(client, now().mono)
+        raise SessionRefused(cause) from error
+    return Session(client, bounded, now().mono)
 
 
 def _log_in_as(client: Client, settings: OpcuaSettings) -> None:

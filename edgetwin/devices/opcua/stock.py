@@ -11,6 +11,7 @@ from asyncua import ua
 from asyncua.client.ua_client import UaClient
 
 from edgetwin.core.reading import Instant
+from edgetwin.devices.opcua.bounds import Refused
 from edgetwin.devices.opcua.columns import ARRAY, DATETIME, STATUS_CODE, STRING, Columns
 from edgetwin.devices.opcua.exchange import (
     Ack,
@@ -35,7 +36,7 @@ class StockLane:
     """Requests through asyncua; each is a task, ended by its reply, its deadline or ``close``."""
 
     max_nodes = 100  # asyncua decodes at about 10 µs a value: 1 ms
-    most_items = 400  # a message of so many values takes it 4000 steps, see ``bounds``
+    most_items = 200  # a message of so many values takes it 2000 steps, see ``bounds``
 
     def __init__(self, client: UaClient, timeout_s: float, now: Callable[[], Instant]) -> None:
         self._client = client
@@ -113,7 +114,7 @@ class StockLane:
             take(reply)
         except UaStatusCodeError as error:
             fail(ServiceFault(error.code))
-        except (TimeoutError, ConnectionError, WireError) as error:
+        except (TimeoutError, ConnectionError, WireError, Refused) as error:
             fail(error)
         except Exception as error:  # noqa: BLE001 (asyncua's decoder raises whatever the bytes provoke)
             cause = error.__cause__ or error

@@ -62,13 +62,19 @@ async def server_facts(client: UaClient, max_nodes: int) -> tuple[list[str], Lim
     uris, *limits = (value.Value.Value if value.Value else None for value in values)
     read, create = (_limit(each, max_nodes) for each in limits[:2])
     most = Limits(Parts(read), Parts(min(create, _BATCH)), _limit(limits[2], _MOST_ITEMS))
-    return [str(uri) for uri in uris or ()], most
+    return _texts(uris), most
 
 
 async def namespaces(client: UaClient) -> list[str]:
     """The server's NamespaceArray as it is now."""
     value, *_ = await client.read_attributes([_NAMESPACES], AttributeIds.Value)
-    return [str(uri) for uri in (value.Value.Value if value.Value else None) or ()]
+    return _texts(value.Value.Value if value.Value else None)
+
+
+def _texts(told: Any) -> list[str]:  # noqa: ANN401 - as above
+    """A list of texts, if it is one."""
+    fits = isinstance(told, list) and all(isinstance(text, str) for text in told)
+    return told if fits else []
 
 
 def _limit(told: Any, own: int) -> int:  # noqa: ANN401 (whatever the server holds there)
