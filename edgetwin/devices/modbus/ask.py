@@ -100,6 +100,22 @@ class Ask:
         raise NotImplementedError
 
 
+class Abandoned(Ask):
+    """A request whose asker has gone: its reply is awaited, and used by nobody."""
+
+    __slots__ = ()
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__(Exchange(ask.tail, ask.head, ask.size))
+        self.deadline, self.lane = ask.deadline, ask.lane
+
+    def good(self, frame: bytes) -> None:
+        """Nobody wants it."""
+
+    def failed(self, failure: Failure) -> None:
+        """Nobody asks."""
+
+
 def read_exchange(unit: int, block: Block) -> Exchange:
     """Read a block (application protocol v1.1b3 §6.1 to §6.4)."""
     data = (block.count + 7) // 8 if block.table.is_bits else 2 * block.count

@@ -7,7 +7,7 @@ whole, and the connection given up, as soon as one of these is seen:
 
 - a header that is none: protocol not 0, or a length that no reply has;
 - behind a whole frame, bytes that cannot begin another (the frame itself is then not used);
-- a broken-off frame, and then a piece that begins as a reply of its own.
+- a broken-off frame, and then a piece that begins as a reply of its own, of whatever unit.
 
 With one request in flight only a late reply can follow a broken-off one, and it is known by its
 header. With more, two holes stay that no check can close: bytes that are no Modbus at all, and a
@@ -97,5 +97,12 @@ class Framer:
             return False
         if data[0] << 8 | data[1] in awaited:
             return True
-        plausible = len(data) > HEADER + 1 and SHORTEST <= data[4] << 8 | data[5] <= LONGEST
-        return plausible and data[6] in self._units and data[7] & 0x7F in FUNCTIONS
+        length = data[4] << 8 | data[5] if len(data) > HEADER + 2 else 0
+        if not SHORTEST <= length <= LONGEST or data[7] & 0x7F not in FUNCTIONS:
+            return False
+        return data[6] in self._units or length == _length(data[7], data[8])
+
+
+def _length(function: int, count: int) -> int:
+    """What the length field of a reply to a read, or of an exception, must say."""
+    return SHORTEST if function & 0x80 else SHORTEST + count

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, cast
 
 from edgetwin.devices.modbus import words
-from edgetwin.devices.modbus.ask import Ask, Exchange, Failure, Trouble, judge
+from edgetwin.devices.modbus.ask import Abandoned, Ask, Failure, Trouble, judge
 from edgetwin.devices.modbus.framing import NotModbus
 from edgetwin.devices.modbus.lane import Lane
 
@@ -106,8 +106,9 @@ class Line(asyncio.Protocol):
         for number, ask in given:
             if self._framing.numbered:
                 del self._open[number]
-            else:
-                self._open[number] = _Abandoned(ask)  # its reply still has to come and go
+            else:  # its reply still has to come and go, maybe on the next connection
+                self._owe(ask)
+                self._open[number] = Abandoned(ask)
         return [ask for _, ask in given]
 
     def _set_window(self) -> None:
@@ -250,8 +251,7 @@ class Line(asyncio.Protocol):
     def _expire(self) -> None:
         """Whoever has waited long enough is told so, unless its reply came."""
         self._timer = None
-        now = self._loop.time()
-        over = now + _EARLY_S
+        over = self._loop.time() + _EARLY_S
         expired = [number for number, ask in self._open.items() if self._due(ask) <= over]
         asks = [self._open.pop(number) for number in expired]
         finding = self._framing.finding() if asks else ""
@@ -259,12 +259,17 @@ class Line(asyncio.Protocol):
         for ask in asks:
             by_lane.setdefault(ask.lane, []).append(ask)
             if not self._framing.numbered:
-                ask.lane.debts.owe(ask, now + ask.lane.timeout_s)
+                self._owe(ask)
                 self._quiet_until = max(self._quiet_until, self._heard_at + self._framing.settle_s)
         for lane, silent in by_lane.items():
             lane.unanswered(silent, finding)
         self.pump()
         self._watch()
+
+    def _owe(self, ask: Ask) -> None:
+        """Its reply may still come, up to a whole timeout late."""
+        latest = max(ask.deadline, self._loop.time()) + ask.lane.timeout_s
+        ask.lane.debts.owe(ask, latest)
 
     # ---------------------------------------------------------------- the end
 
@@ -284,19 +289,3 @@ class Line(asyncio.Protocol):
                 timer.cancel()
         for lane in self.lanes:
             lane.end(cause, of_open)
-
-
-class _Abandoned(Ask):
-    """A request whose asker has gone: its reply is awaited, and used by nobody."""
-
-    __slots__ = ()
-
-    def __init__(self, ask: Ask) -> None:
-        super().__init__(Exchange(ask.tail, ask.head, ask.size))
-        self.deadline, self.lane = ask.deadline, ask.lane
-
-    def good(self, frame: bytes) -> None:
-        """Nobody wants it."""
-
-    def failed(self, failure: Failure) -> None:
-        """Nobody asks."""

@@ -127,16 +127,21 @@ def _form(fd: int, path: str, form: SerialForm) -> None:
     speed = getattr(termios, f"B{form.baud}", None)
     if speed is None:
         raise words.Told(words.no_such_baud(path, form.baud))
-    control = termios.CS8 | termios.CREAD | termios.CLOCAL
-    control |= {"none": 0, "even": termios.PARENB, "odd": termios.PARENB | termios.PARODD}[
-        form.parity
-    ]
-    if form.stop_bits == 2:
-        control |= termios.CSTOPB
     try:
         characters = termios.tcgetattr(fd)[6]
         characters[termios.VMIN], characters[termios.VTIME] = 1, 0
+        control = _control(form, has_wire=not os.ttyname(fd).startswith("/dev/pts/"))
         termios.tcsetattr(fd, termios.TCSANOW, [0, 0, control, 0, speed, speed, characters])
         termios.tcflush(fd, termios.TCIOFLUSH)
-    except termios.error as error:
+    except (OSError, termios.error) as error:
         raise words.Told(words.no_serial_port(path, str(error.args[-1]))) from error
+
+
+def _control(form: SerialForm, *, has_wire: bool) -> int:
+    """The form as flags. A pseudo terminal knows no parity, and Linux refuses it now and then."""
+    control = termios.CS8 | termios.CREAD | termios.CLOCAL
+    if has_wire and form.parity != "none":
+        control |= termios.PARENB
+    if has_wire and form.parity == "odd":
+        control |= termios.PARODD
+    return control | termios.CSTOPB if form.stop_bits == 2 else control

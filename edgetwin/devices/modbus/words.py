@@ -186,6 +186,8 @@ def line_closed(error: Exception | None) -> str:
     """The other side, or the network, ended the connection."""
     if error is None:
         return "the device closed the connection. It may have restarted, or serve too many clients"
+    if isinstance(error, ssl.SSLError):
+        return _no_tls(error)  # TLS 1.3 refuses our certificate only after the handshake
     if isinstance(error, TimeoutError) or getattr(error, "errno", 0) == errno.ETIMEDOUT:
         return "the network no longer delivers. Check the cable and the device's power"
     return f"the connection broke ({error}). Check the cable and the device's power"

@@ -3,23 +3,27 @@
 import asyncio
 import contextlib
 import importlib.util
+import os
 import random
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import time
+import tty
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from pymodbus.server import ModbusTcpServer
+from pymodbus.framer import FramerType
+from pymodbus.server import ModbusTcpServer, ModbusTlsServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from edgetwin.core.address import ModbusAddress, Table
-from edgetwin.core.plan import DevicePlan, ModbusSettings, ScanGroup, WriteBy
+from edgetwin.core.plan import DevicePlan, ModbusSettings, ScanGroup, TlsForm, Transport, WriteBy
 from edgetwin.core.reading import Instant, Scalar
 from edgetwin.core.tags import Tag, TagTable, ValueType, WriteLimits
 from edgetwin.devices.modbus import ModbusDriver
@@ -126,21 +130,66 @@ def instant() -> Instant:
     return Instant(time.monotonic_ns(), time.time_ns())
 
 
+class SerialServer:
+    """A serial port whose far end is a TCP server that speaks RTU: a pty and two pumps."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._held: list[int] = []
+
+    async def start(self, port: int) -> None:
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
+        master, slave = os.openpty()
+        tty.setraw(slave)
+        os.set_blocking(master, False)
+        self._held = [master, slave]
+        self.path.symlink_to(os.ttyname(slave))
+        asyncio.get_running_loop().add_reader(master, self._to_server)
+        self._pump = asyncio.create_task(self._to_port())
+
+    def _to_server(self) -> None:
+        self._writer.write(os.read(self._held[0], 4096))
+
+    async def _to_port(self) -> None:
+        while data := await self._reader.read(4096):
+            os.write(self._held[0], data)
+
+    async def stop(self) -> None:
+        """As when the adapter is pulled out: the port hangs up, and its name is gone."""
+        if not self._held:
+            return
+        self._pump.cancel()
+        asyncio.get_running_loop().remove_reader(self._held[0])
+        self.path.unlink()
+        self._writer.close()
+        while self._held:
+            os.close(self._held.pop())
+
+
 class PymodbusBench:
-    """The conformance suite's ``Bench`` for Modbus TCP, against pymodbus's server."""
+    """The conformance suite's ``Bench`` for every transport, against pymodbus's server."""
 
     polled = True
 
-    def __init__(self, conformance: ModuleType, port: int, settings: dict) -> None:
+    def __init__(self, conformance: ModuleType, port: int, settings: dict, pki: Path) -> None:
         memory = build_memory()
         self.memory = memory
         self.port = port
+        self.pki = pki
+        self.transport = settings.get("transport", Transport.TCP)
+        host = "127.0.0.1"
+        if self.transport is Transport.SERIAL:
+            host = str(pki / f"tty{port}")
+            self.serial = SerialServer(Path(host))
+        if self.transport is Transport.TLS:
+            files = (pki / name for name in ("ca.pem", "client.pem", "client.key"))
+            settings["tls"] = TlsForm(*files)
         self.tags = TagTable(tuple(memory.tags))
         self.expected = {i: v for i, v in enumerate(memory.expected) if v is not None}
         self.missing = memory.expected.index(None)
         self.sink = conformance.Recorder()
         self.now = instant
-        modbus = ModbusSettings("127.0.0.1", port, UNIT, **settings)
+        modbus = ModbusSettings(host, port, UNIT, **settings)
         third = len(memory.tags) // 3
         spans = (range(third), range(third, len(memory.tags)))
         groups = tuple(ScanGroup(n, 100_000_000, span) for n, span in enumerate(spans))
@@ -177,17 +226,54 @@ class PymodbusBench:
     async def start_server(self) -> None:
         self._thaw.set()
         device = sim_device(self.memory, self._act)
-        self._server = ModbusTcpServer(device, address=("127.0.0.1", self.port))
+        address = ("127.0.0.1", self.port)
+        framer = FramerType.RTU if self.transport.is_rtu else FramerType.SOCKET
+        if self.transport is Transport.TLS:
+            context = server_context(self.pki)
+            self._server = ModbusTlsServer(device, framer=framer, address=address, sslctx=context)
+        else:
+            self._server = ModbusTcpServer(device, framer=framer, address=address)
         await self._server.serve_forever(background=True)
+        if self.transport is Transport.SERIAL:
+            await self.serial.start(self.port)
 
     async def stop_server(self) -> None:
         self._thaw.set()
+        if self.transport is Transport.SERIAL:
+            await self.serial.stop()
         server, self._server = self._server, None
         if server is not None:
             await server.shutdown()
 
     async def freeze_server(self) -> None:
         self._thaw.clear()
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two authorities; one has signed certificates for the server and for its client."""
+    folder = tmp_path_factory.mktemp("modbus-pki")
+
+    def openssl(words: str) -> None:
+        subprocess.run(["openssl", *words.split()], cwd=folder, check=True, capture_output=True)
+
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+    for ca in ("ca", "other"):
+        openssl(f"req -x509 {key} -keyout {ca}.key -out {ca}.pem -days 30 -subj /CN={ca}")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:plc-7\n")
+    for name, days in (("server", 30), ("expired", -1), ("client", 30)):
+        openssl(f"req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}")
+        sign = f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names"
+        openssl(f"{sign} -days {days} -out {name}.pem")
+    return folder
+
+
+def server_context(pki: Path, name: str = "server") -> ssl.SSLContext:
+    """As Modbus/TCP Security wants it: the client has to show a certificate."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=pki / "ca.pem")
+    context.load_cert_chain(pki / f"{name}.pem", pki / f"{name}.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 @pytest.fixture
@@ -204,15 +290,18 @@ def free_port() -> int:
     params=[
         pytest.param({}, id="one-at-a-time"),
         pytest.param({"pause": 200_000, "max_registers": 40, "max_gap": 0}, id="small-and-slow"),
+        pytest.param({"transport": Transport.TLS}, id="tls"),
+        pytest.param({"transport": Transport.RTU_TCP}, id="rtu-over-tcp"),
+        pytest.param({"transport": Transport.SERIAL}, id="serial"),
         pytest.param({"write_by": WriteBy.MULTIPLE}, id="writes-by-15-and-16"),
         pytest.param({"write_by": WriteBy.COMBINED}, id="writes-by-23"),
     ]
 )
 async def bench(
-    request: pytest.FixtureRequest, conformance: ModuleType, free_port: int
+    request: pytest.FixtureRequest, conformance: ModuleType, free_port: int, pki: Path
 ) -> AsyncIterator[PymodbusBench]:
     settings = {"timeout": 300_000_000, **request.param}
-    bench = PymodbusBench(conformance, free_port, settings)
+    bench = PymodbusBench(conformance, free_port, settings, pki)
     await bench.start_server()
     yield bench
     await bench.driver.close()
@@ -234,15 +323,28 @@ def server_port() -> Iterator[int]:
         process.kill()
 
 
-@pytest.fixture(scope="session")
-def virtual() -> ModuleType:
-    """The module virtual.py beside this file, loaded by path: tests have no packages."""
-    spec = importlib.util.spec_from_file_location(
-        "edgetwin_virtual_modbus", Path(__file__).with_name("virtual.py")
-    )
+def _load(name: str) -> ModuleType:
+    """A module beside this file, by its path: tests have no packages."""
+    path = Path(__file__).with_name(f"{name}.py")
+    name = f"edgetwin_{name}_modbus"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def virtual() -> ModuleType:
+    """The module virtual.py."""
+    return _load("virtual")
+
+
+@pytest.fixture(scope="session")
+def campaign(virtual: ModuleType) -> ModuleType:
+    """The module campaign.py."""
+    return _load("campaign")

@@ -72,7 +72,9 @@ async def test_a_name_that_does_not_exist_is_told_as_such(lone, monkeypatch):
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
     text = await refusal(lone("pump-plc"))
-    assert "pump at pump-plc:502: the name cannot be resolved. Check how `address` is written" in text
+    assert (
+        "pump at pump-plc:502: the name cannot be resolved. Check how `address` is written" in text
+    )
 
 
 async def test_lost_raises_at_once_where_there_never_was_a_connection(lone):
