@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import Floats, Indices, ReadingBatch, Scalar
 from edgetwin.core.tags import TagTable
-from edgetwin.devices.opcua.columns import ARRAY, Columns
+from edgetwin.devices.opcua.columns import ALONE, Columns
 
 
 class Batches:
@@ -25,7 +25,7 @@ class Batches:
     ) -> ReadingBatch:
         """What was read of these tags, in this order; ``indices`` if ``as_indices`` is known."""
         if self._elements:
-            columns.types[self._element[tags]] &= ~np.uint8(ARRAY)  # it was asked for alone
+            columns.types[self._element[tags]] &= ~ALONE  # it was asked for alone
         quality = columns.quality
         values = columns.values
         if not self._plain:

@@ -14,7 +14,13 @@ from edgetwin.devices.opcua.exchange import Lane, Place
 from edgetwin.devices.opcua.methods import Method, find_methods
 from edgetwin.devices.opcua.parts import Parts
 from edgetwin.devices.opcua.resolve import Spaces, resolve
-from edgetwin.devices.opcua.survey import Node, look, look_at_writable, namespaces
+from edgetwin.devices.opcua.survey import (
+    Node,
+    look,
+    look_at_writable,
+    namespaces,
+    whole_in_place_of_part,
+)
 
 
 class Catalogue:
@@ -37,6 +43,9 @@ class Catalogue:
     async def look(self, lane: Lane, places: dict[int, Place], most: Parts) -> None:
         """What lies there."""
         tags = list(self._tags.values())
+        whole = await whole_in_place_of_part(lane, places, most)
+        self.missing |= whole
+        places = {tag: place for tag, place in places.items() if tag not in whole}
         self.nodes, self.odd = await look(lane, places, most)
         known, closed = await look_at_writable(self._client, self.nodes, tags)
         self.methods, no_method = await find_methods(self._client, tags, self._spaces)
@@ -48,6 +57,8 @@ class Catalogue:
         wanted = [tag for tag in lost if tag in self._tags]
         self._spaces.learn(await namespaces(self._client))
         places, missing = await self._places(wanted)
+        missing |= await whole_in_place_of_part(lane, places, most)
+        places = {tag: place for tag, place in places.items() if tag not in missing}
         nodes, odd = await look(lane, places, most)
         found = {tag: node for tag, node in nodes.items() if tag not in odd}
         tags = [self._tags[tag] for tag in found]

@@ -12,6 +12,12 @@ from edgetwin.devices.opcua.status import qualities_of
 ARRAY = 0x80
 """The bit of a Variant's encoding byte that says "array" (OPC 10000-6 §5.2.2.16)."""
 
+DIMENSIONS = 0x40
+"""The bit that says that the lengths of a matrix follow its elements."""
+
+ALONE = np.uint8(ARRAY | DIMENSIONS)
+"""What marks a value that is read as the one element of its array."""
+
 NULL, BOOLEAN, INT64, UINT64 = 0, 1, 8, 9
 STRING, DATETIME, GUID, BYTE_STRING, XML_ELEMENT = 12, 13, 14, 15, 16
 STATUS_CODE, QUALIFIED_NAME, LOCALIZED_TEXT = 19, 20, 21

@@ -24,7 +24,7 @@ from asyncua.ua.ua_binary import nodeid_to_binary
 
 from edgetwin.core.reading import Instant
 from edgetwin.devices.opcua.bounds import Refused
-from edgetwin.devices.opcua.columns import ARRAY, EPOCH, Columns
+from edgetwin.devices.opcua.columns import ARRAY, DIMENSIONS, EPOCH, Columns
 from edgetwin.devices.opcua.exchange import (
     Ack,
     Call,
@@ -143,7 +143,7 @@ class FastLane:
                 struct.pack("<I", _VALUE_ATTRIBUTE),
                 _text(part),
                 b"\x01",
-                _variant(setpoint.kind, setpoint.value),
+                _variant(setpoint.kind, setpoint.value, part),
             )
         )
         self._send(WRITE, body, lambda reply: take(write_reply(reply)), fail)
@@ -243,7 +243,12 @@ def _text(text: str) -> bytes:
     return struct.pack("<i", len(text) or -1) + text.encode()
 
 
-def _variant(kind: int, value: float) -> bytes:
-    """A number as a Variant, or with ARRAY as an array of it alone."""
-    count = struct.pack("<i", 1) if kind & ARRAY else b""
-    return bytes((kind,)) + count + struct.pack("<" + _FORMATS[kind & 0x3F], value)
+def _variant(kind: int, value: float, part: str = "") -> bytes:
+    """A number as a Variant; with ARRAY as an array of it alone, or a matrix (part ``1,2``)."""
+    number = struct.pack("<" + _FORMATS[kind & 0x3F], value)
+    if not kind & ARRAY:
+        return bytes((kind,)) + number
+    one, sides = struct.pack("<i", 1), part.count(",") + 1
+    if sides == 1:
+        return bytes((kind,)) + one + number
+    return bytes((kind | DIMENSIONS,)) + one + number + struct.pack("<i", sides) + one * sides

@@ -61,8 +61,12 @@ class StockLane:
         """Write one value, without timestamps."""
         node, part = setpoint.place
         kind = ua.VariantType(setpoint.kind & 0x3F)
-        given = [setpoint.value] if setpoint.kind & ARRAY else setpoint.value
-        value = ua.DataValue(ua.Variant(given, kind), StatusCode=None)
+        sides = part.count(",") + 1
+        variant = ua.Variant(setpoint.value, kind)
+        if setpoint.kind & ARRAY:
+            matrix = [ua.Int32(1)] * sides if sides > 1 else None
+            variant = ua.Variant([setpoint.value], kind, Dimensions=matrix, is_array=True)
+        value = ua.DataValue(variant, StatusCode=None)
         item = ua.WriteValue(node, AttributeIds.Value, part or None, value)
         call = partial(self._client.write, ua.WriteParameters([item]))
         self._start(call, lambda codes: take(codes[0].value), fail)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
 from asyncua import ua
 from asyncua.client.ua_client import UaClient
 
 from edgetwin.core.quality import Quality
 from edgetwin.core.tags import Tag
 from edgetwin.devices.opcua.asking import ask
-from edgetwin.devices.opcua.columns import ARRAY, TAKEN, TYPE_NAMES
+from edgetwin.devices.opcua.columns import ARRAY, DIMENSIONS, TAKEN, TYPE_NAMES
 from edgetwin.devices.opcua.exchange import Lane, Place
 from edgetwin.devices.opcua.parts import Parts
 from edgetwin.devices.opcua.stack import AttributeIds, ObjectIds, standard_node
@@ -31,6 +32,7 @@ _LIMITS = (
 _MAY_WRITE = 0x02  # CurrentWrite, OPC 10000-3 §8.57
 _BATCH = 100  # asyncua encodes and decodes at about 10 µs an item: the loop is held for 1 ms
 _MOST_ITEMS = 10_000
+_NO_ELEMENT = "2147483646"
 _T = TypeVar("_T")
 
 
@@ -99,7 +101,8 @@ async def look(
 
 async def _kinds(lane: Lane, places: Sequence[Place]) -> list[tuple[int, int]]:
     columns = await ask(lane.reader(places))
-    return list(zip(columns.types.tolist(), columns.status.tolist(), strict=True))
+    kinds = columns.types & ~np.uint8(DIMENSIONS)
+    return list(zip(kinds.tolist(), columns.status.tolist(), strict=True))
 
 
 def _oddity(place: Place, kind: int, status: int) -> str:
@@ -112,6 +115,24 @@ def _oddity(place: Place, kind: int, status: int) -> str:
     if not TAKEN[kind & 0x3F]:
         return f"it holds {name}, which is neither a number nor a text"
     return ""
+
+
+async def whole_in_place_of_part(
+    lane: Lane, places: Mapping[int, Place], most: Parts
+) -> dict[int, str]:
+    """Tags of arrays where the server pays no heed to the element that is asked for.
+
+    It would show another element and, worse, take one that is written for the whole array. So it is
+    asked for an element that no array has: good is the wrong answer.
+    """
+    asked = {
+        tag: Place(place.node, ",".join([_NO_ELEMENT] * (place.part.count(",") + 1)))
+        for tag, place in places.items()
+        if place.part
+    }
+    given = await most.ask(list(asked.values()), partial(_kinds, lane))
+    why = "the server gives the whole array where one element is asked for. Remove 'element'"
+    return {tag: why for tag, (_, code) in zip(asked, given, strict=True) if code >> 30 == 0}
 
 
 async def look_at_writable(

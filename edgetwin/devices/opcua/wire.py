@@ -29,6 +29,7 @@ from edgetwin.devices.opcua.columns import (
     ARRAY,
     BOOLEAN,
     DATETIME,
+    DIMENSIONS,
     EPOCH,
     INT64,
     LONGEST_TEXT,
@@ -40,7 +41,6 @@ from edgetwin.devices.opcua.skip import Bytes, Room, WireError, skip_value
 from edgetwin.devices.opcua.texts import READERS
 
 VALUE, STATUS, SOURCE, SERVER, SOURCE_PICO, SERVER_PICO = 1, 2, 4, 8, 16, 32
-DIMENSIONS = 0x40
 
 _FORMATS = {1: "u1", 2: "i1", 3: "u1", 4: "<i2", 5: "<u2", 6: "<i4", 7: "<u4", 8: "<i8", 9: "<u8"}
 _FORMATS |= {10: "<f4", 11: "<f8"}

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import WriteOutcome, WriteRequest, WriteResult
-from edgetwin.devices.opcua.columns import ARRAY, BOOLEAN, TYPE_NAMES, Columns
+from edgetwin.devices.opcua.columns import ALONE, ARRAY, BOOLEAN, TYPE_NAMES, Columns
 from edgetwin.devices.opcua.exchange import Call, Lane, ServiceFault, Setpoint
 from edgetwin.devices.opcua.methods import Method
 from edgetwin.devices.opcua.polling import Delivery
@@ -161,7 +161,7 @@ class Writer:
         limits = self._tags[request.tag].write
         slack = (limits.tolerance if limits else 0.0) + 1e-9 * max(1.0, abs(wanted))
         if self._nodes[request.tag].place.part:
-            columns.types &= ~np.uint8(ARRAY)
+            columns.types &= ~ALONE
         quality = Quality(int(columns.quality[0]))
         if quality.is_bad:
             text = f"read back as {quality.words}"

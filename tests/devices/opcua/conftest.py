@@ -53,9 +53,10 @@ def instant() -> Instant:
 
 
 class ServerProcess:
-    """server.py at a fixed port; ended by its own pid."""
+    """server.py, or another script, at a fixed port; ended by its own pid."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: str = "server.py") -> None:
+        self._script = str(Path(__file__).with_name(script))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -74,9 +75,8 @@ class ServerProcess:
         await self._said("ready")
 
     def _launch(self) -> None:
-        script = str(Path(__file__).with_name("server.py"))
         self._process = subprocess.Popen(
-            [sys.executable, script, str(self.port), *self._arguments],
+            [sys.executable, self._script, str(self.port), *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -84,8 +84,12 @@ class ServerProcess:
 
     async def delete(self, name: str) -> None:
         """Remove a node from the running server."""
+        await self.order("delete", name)
+
+    async def order(self, *words: str) -> None:
+        """Have the running server do what its script knows."""
         assert self._process is not None
-        self._process.stdin.write(f"delete {name}\n".encode())
+        self._process.stdin.write(f"{' '.join(words)}\n".encode())
         self._process.stdin.flush()
         await self._said("done")
 
@@ -120,6 +124,14 @@ def shared_server() -> Iterator[ServerProcess]:
 def server() -> Iterator[ServerProcess]:
     """A server of the test's own."""
     process = ServerProcess()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def tree() -> Iterator[ServerProcess]:
+    """A server with a tree, of the test's own."""
+    process = ServerProcess("tree_server.py")
     yield process
     process.stop()
 
