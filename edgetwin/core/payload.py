@@ -14,22 +14,35 @@ for subscribers and tests.
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from edgetwin.core.capture import Part
+from edgetwin.core.door import Point
 from edgetwin.core.event import Event
+from edgetwin.core.jsontext import (
+    DIGITS,
+    ROUGHLY,
+    all_numbers,
+    array,
+    document,
+    exactly,
+    integers,
+    scalar,
+    text,
+)
 from edgetwin.core.quality import Quality
-from edgetwin.core.reading import Floats, ReadingBatch, Scalar
+from edgetwin.core.reading import ReadingBatch, Scalar
+from edgetwin.core.report import Told
 from edgetwin.core.summary import Summary
 from edgetwin.core.tags import Tag, TagTable
 
 VERSION = 1
 _MS = 1_000_000
-_DIGITS = "%.10g"
-_LARGEST = 1.797693134e308  # what lies above rounds to a number that no parser can hold
+_OVER_GOOD = ("min", "max", "mean", "std", "first", "last")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ class Gap:
 def birth(gateway: str, boot: int, tags: TagTable) -> Birth:
     """All names, units, types and ranges in order of index, and the words for the quality codes."""
     entries = [_entry(tag) for tag in tags]
-    digest = hashlib.sha256(_json([gateway, entries])).hexdigest()[:12]
+    digest = hashlib.sha256(document([gateway, entries])).hexdigest()[:12]
     content = {
         "v": VERSION,
         "birth": digest,
@@ -73,7 +86,7 @@ def birth(gateway: str, boot: int, tags: TagTable) -> Birth:
         "qualities": {str(int(q)): q.words for q in Quality},
         "tags": entries,
     }
-    return Birth(digest, _json(content))
+    return Birth(digest, document(content))
 
 
 def _entry(tag: Tag) -> dict[str, object]:
@@ -82,6 +95,13 @@ def _entry(tag: Tag) -> dict[str, object]:
         entry["unit"] = tag.unit
     if math.isfinite(tag.low) or math.isfinite(tag.high):
         entry["range"] = [_number(tag.low), _number(tag.high)]
+    if tag.summary != "":
+        entry["set"] = tag.summary
+    if tag.counter:
+        entry["counter"] = {"wraps": _number(tag.counter.wraps)}
+    if tag.report:
+        report = tag.report
+        entry["report"] = {"by": report.by, "within": report.within, "every": report.every // _MS}
     return entry
 
 
@@ -89,40 +109,81 @@ def status(gateway: str, boot: int, *, online: bool, cause: str, birth_id: str =
     """Whether the gateway is there; ``cause``: ``connected``, ``stopped``, ``lost`` (last will)."""
     word = "online" if online else "offline"
     content = {"v": VERSION, "status": word, "cause": cause, "gateway": gateway, "boot": boot}
-    return _json({**content, "birth": birth_id} if birth_id else content)
+    return document({**content, "birth": birth_id} if birth_id else content)
 
 
 def summary(window: Summary, birth_id: str) -> bytes:
-    """The body of one window.
+    """The body of one window of one set of tags.
 
     ``good`` is the share of good readings; null where nothing was measured.
     """
+    tags = window.tags
     share = np.divide(
-        window.good, window.count, out=np.full(len(window.count), np.nan), where=window.count > 0
+        tags.good, tags.count, out=np.full(len(tags.count), np.nan), where=tags.count > 0
     )
     head = {
         "birth": birth_id,
+        **({"set": window.set} if window.set else {}),
         "from": window.begin // _MS,
         "to": window.end // _MS,
         "frames": [window.first, window.final],
         "lost": window.lost,
     }
-    columns = (
-        ("count", _integers(window.count)),
-        ("good", _array(share)),
-        ("min", _array(window.minimum)),
-        ("max", _array(window.maximum)),
-        ("mean", _array(window.mean)),
-        ("last", _array(window.last, window.objects)),
-        ("quality", _integers(window.quality)),
+    columns = [
+        ("count", integers(tags.count)),
+        ("good", array(share)),
+        ("min", array(tags.minimum)),
+        ("max", array(tags.maximum)),
+        ("mean", array(tags.mean)),
+        ("std", array(tags.deviation, form=ROUGHLY)),
+        ("first", array(tags.earliest)),
+        ("last", array(tags.last, tags.objects)),
+        ("quality", integers(tags.quality)),
+    ]
+    if len(tags.on):
+        columns += [("on", integers(tags.on // _MS)), ("off", integers(tags.off // _MS))]
+    if len(tags.increase):
+        columns.append(("increase", array(tags.increase)))
+    written = b"".join(b',"%s":%s' % (name.encode(), column) for name, column in columns)
+    return document(head)[:-1] + written + b"}"
+
+
+def report(told: Told, birth_id: str) -> bytes:
+    """The body of one report: per tag its index, times in ms after ``from``, and values."""
+    begin = min((point.at for point in told.points), default=told.begin // _MS)
+    by_tag: dict[int, list[Point]] = {}
+    for point in told.points:
+        by_tag.setdefault(point.tag, []).append(point)
+    rows = ",".join(
+        f"[{tag},[{','.join(str(p.at - begin) for p in own)}],"
+        f"[{','.join(exactly(p.value) for p in own)}]]"
+        for tag, own in by_tag.items()
     )
-    text = b"".join(b',"%s":%s' % (name.encode(), column) for name, column in columns)
-    return _json(head)[:-1] + text + b"}"
+    head = document({"birth": birth_id, "from": begin, "to": told.end // _MS})
+    return head[:-1] + b',"points":[%s]}' % rows.encode()
+
+
+def capture(part: Part, birth_id: str) -> bytes:
+    """The body of one part of a capture; rows are [ms after ``at``, first index, [values]]."""
+    at = part.at // _MS
+    head = {
+        "birth": birth_id,
+        "at": at,
+        "subject": part.subject,
+        "part": part.number,
+        "final": part.final,
+        "cut": part.cut,
+    }
+    rows = ",".join(
+        f"[{row.at // _MS - at},{row.first},[{','.join(map(text, row.values))}]]"
+        for row in part.rows
+    )
+    return document(head)[:-1] + b',"rows":[%s]}' % rows.encode()
 
 
 def event(happened: Event, wall: int) -> bytes:
     """The body of one event; ``wall`` is UTC ns."""
-    facts = {name: _scalar(value) for name, value in happened.facts}
+    facts = {name: scalar(value) for name, value in happened.facts}
     content = {
         "at": wall // _MS,
         "kind": happened.kind.value,
@@ -130,7 +191,7 @@ def event(happened: Event, wall: int) -> bytes:
         "text": happened.text,
         "facts": facts,
     }
-    return _json(content)
+    return document(content)
 
 
 class ValuesWriter:
@@ -155,12 +216,12 @@ class ValuesWriter:
             values = np.where(quality < Quality.BAD, values, np.nan)
         elif quality >= Quality.BAD:
             values = np.full(len(values), np.nan)
-        if isinstance(batch.tags, slice) and not batch.objects and _all_numbers(values):
+        if isinstance(batch.tags, slice) and not batch.objects and all_numbers(values):
             return self._template(batch.tags) % tuple(values.tolist())
         exact = dict(batch.objects)
         indices = self._places[batch.tags].tolist()
         return ",".join(
-            f"{self._keys[i]}:{_text(exact.get(i, value))}"
+            f"{self._keys[i]}:{text(exact.get(i, value))}"
             for i, value in zip(indices, values.tolist(), strict=True)
         )
 
@@ -169,7 +230,7 @@ class ValuesWriter:
         key = (at.start, at.stop)
         if key not in self._slices:
             names = (name.replace("%", "%%") for name in self._keys[at])
-            self._slices[key] = ",".join(f"{name}:{_DIGITS}" for name in names)
+            self._slices[key] = ",".join(f"{name}:{DIGITS}" for name in names)
         return self._slices[key]
 
 
@@ -182,13 +243,18 @@ def gap(missing: Gap, wall: int) -> bytes:
         "count": missing.count,
         "reason": missing.reason,
     }
-    return _json({"at": wall // _MS, "gap": content})
+    return document({"at": wall // _MS, "gap": content})
+
+
+def closed(streams: Mapping[str, int], wall: int) -> bytes:
+    """The body that closes streams: each name with its last number; ``wall`` is UTC ns."""
+    return document({"at": wall // _MS, "closed": dict(streams)})
 
 
 def envelope(body: bytes, stream: str, sequence: int, boot: int) -> bytes:
     """A stored body made ready to send."""
     head = {"v": VERSION, "stream": stream, "seq": sequence, "boot": boot}
-    return _json(head)[:-1] + b"," + body[1:]
+    return document(head)[:-1] + b"," + body[1:]
 
 
 # ---------------------------------------------------------------- reading
@@ -214,25 +280,61 @@ def tabulate(
     Raises:
         ValueError: the birth is not the one that the summary was written under.
     """
-    if message["birth"] != explained_by["birth"]:
-        raise ValueError(
-            f"birth {explained_by['birth']} does not explain a summary of {message['birth']}"
-        )
-    columns = ("count", "good", "min", "max", "mean", "last")
+    _check(message, explained_by)
     words = explained_by["qualities"]
+    columns = [c for c in ("count", "good", *_OVER_GOOD) if c in message]
+    special = {key: iter(message.get(key, ())) for key in ("on", "off", "increase")}
+    own = [t for t in explained_by["tags"] if t.get("set", "") == message.get("set", "")]
     table = {}
-    for index, tag in enumerate(explained_by["tags"]):
-        row = {column: message[column][index] for column in columns}
-        table[tag["name"]] = {**row, "quality": words[str(message["quality"][index])]}
+    for place, tag in enumerate(own):
+        row = {column: message[column][place] for column in columns}
+        if tag["type"] == "bit" and "on" in message:
+            row |= {key: next(special[key]) for key in ("on", "off")}
+        if "counter" in tag and "increase" in message:
+            row["increase"] = next(special["increase"])
+        table[tag["name"]] = {**row, "quality": words[str(message["quality"][place])]}
     return table
 
 
-# ---------------------------------------------------------------- JSON
+def points(
+    message: Mapping[str, Any], explained_by: Mapping[str, Any]
+) -> dict[str, list[tuple[int, Scalar | None]]]:
+    """A report by tag name: (UTC ms, value), None where nothing was measured from there on.
+
+    Raises:
+        ValueError: the birth is not the one that the report was written under.
+    """
+    _check(message, explained_by)
+    return {
+        explained_by["tags"][index]["name"]: [
+            (message["from"] + after, value) for after, value in zip(times, values, strict=True)
+        ]
+        for index, times, values in message["points"]
+    }
 
 
-def _json(content: object) -> bytes:
-    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode(errors="backslashreplace")  # half a surrogate pair becomes its JSON escape
+def raw(
+    message: Mapping[str, Any], explained_by: Mapping[str, Any]
+) -> dict[str, list[tuple[int, Scalar | None]]]:
+    """One part of a capture by tag name: (UTC ms, value), None where it was bad.
+
+    Raises:
+        ValueError: the birth is not the one that the capture was written under.
+    """
+    _check(message, explained_by)
+    found: dict[str, list[tuple[int, Scalar | None]]] = {}
+    for after, first, values in message["rows"]:
+        for index, value in enumerate(values, first):
+            name = explained_by["tags"][index]["name"]
+            found.setdefault(name, []).append((message["at"] + after, value))
+    return found
+
+
+def _check(message: Mapping[str, Any], explained_by: Mapping[str, Any]) -> None:
+    if message["birth"] != explained_by["birth"]:
+        raise ValueError(
+            f"birth {explained_by['birth']} does not explain a message of {message['birth']}"
+        )
 
 
 def _refuse(constant: str) -> None:
@@ -241,34 +343,3 @@ def _refuse(constant: str) -> None:
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _scalar(value: Scalar) -> Scalar | None:
-    if isinstance(value, float):
-        return float(_DIGITS % value) if abs(value) <= _LARGEST else None
-    return value
-
-
-def _text(value: Scalar) -> str:
-    """One value as JSON; integers and text are exact."""
-    if isinstance(value, float):
-        return _DIGITS % value if abs(value) <= _LARGEST else "null"
-    return json.dumps(value)
-
-
-def _all_numbers(column: Floats) -> bool:
-    return bool((np.abs(column) <= _LARGEST).all())
-
-
-def _integers(column: "np.ndarray[Any, Any]") -> bytes:
-    return b"[%s]" % ",".join(map(str, column.tolist())).encode()
-
-
-def _array(column: Floats, objects: Sequence[tuple[int, Scalar]] = ()) -> bytes:
-    """One call formats a whole column; members are taken singly only where one is no number."""
-    if not objects and _all_numbers(column):
-        text = ",".join((_DIGITS,) * len(column)) % tuple(column.tolist())
-    else:
-        exact = dict(objects)
-        text = ",".join(_text(exact.get(i, v)) for i, v in enumerate(column.tolist()))
-    return b"[%s]" % text.encode()

@@ -165,6 +165,15 @@ class DerivedPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class CapturePlan:
+    """What is sent raw around an anomaly: ns before and after it, and at most ``size`` bytes."""
+
+    before: int = 30 * SECOND
+    after: int = 10 * SECOND
+    size: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class DetectorPlan:
     """One asset watched by one model.
 
@@ -183,6 +192,7 @@ class DetectorPlan:
     limit: float = 1.5
     model: Path | None = None
     sha256: str = ""
+    capture: CapturePlan = field(default_factory=CapturePlan)
 
 
 def rows_needed(window: int) -> int:
@@ -243,7 +253,40 @@ class LoopPlan:
     inputs: tuple[int, ...] = ()
 
 
+# ---------------------------------------------------------------- alarms
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmPlan:
+    """One alarm: on while its tag is above ``limit``, or below it where ``falls``.
+
+    It is over when the value is back by more than ``deadband``. Delays are ns. ``latch``: it stays
+    until a person has seen it, even if its cause is gone. It says nothing while ``suppressed_by``,
+    a tag (-1: none), is not 0. ``priority`` 1 is the highest of four.
+    """
+
+    name: str
+    tag: int
+    limit: float
+    falls: bool = False
+    deadband: float = 0.0
+    on_delay: int = 0
+    off_delay: int = 0
+    latch: bool = False
+    priority: int = 3
+    advice: str = ""
+    suppressed_by: int = -1
+
+
 # ---------------------------------------------------------------- office side
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPlan:
+    """A class of tags with a window of its own; which tags they are, they say themselves."""
+
+    name: str
+    window: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,14 +310,31 @@ class MqttSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SparkplugSettings:
+    """What makes the gateway an edge node of Sparkplug B.
+
+    Changes are told every ``every`` ns at most. With a ``primary_host`` only while that is online.
+    """
+
+    group: str
+    node: str
+    primary_host: str = ""
+    every: int = SECOND
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamPlan:
-    """One upstream: where it goes, below which topic, and what is sent."""
+    """One upstream: where it goes, below which topic, and what is sent.
+
+    With ``sparkplug`` it speaks Sparkplug B and nothing else; topic, window and values are idle.
+    """
 
     name: str
     broker: MqttSettings
     topic: str
     window: int = 10 * SECOND
     values: bool = False
+    sparkplug: SparkplugSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +351,8 @@ class GatewayPlan:
     derived: tuple[DerivedPlan, ...] = ()
     detectors: tuple[DetectorPlan, ...] = ()
     loops: tuple[LoopPlan, ...] = ()
+    alarms: tuple[AlarmPlan, ...] = ()
+    classes: tuple[ClassPlan, ...] = ()
     upstreams: tuple[UpstreamPlan, ...] = ()
     control: bool = False
     outbox_bytes: int = 256 << 20

@@ -39,6 +39,35 @@ class CurrentLoop:
     at_20_ma: float
 
 
+class ReportBy(StrEnum):
+    """How a subscriber gets from the points of a report to the values in between.
+
+    ``step``: a point holds until the next. ``line``: straight from point to point.
+    """
+
+    STEP = "step"
+    LINE = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What of a tag is told by exception: points from which each reading follows within ``within``.
+
+    ``every`` ns: at the latest then there is another point, as long as the tag is measured.
+    """
+
+    by: ReportBy
+    within: float
+    every: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A value that only goes up, but for resets to zero and, finite, wraps at ``wraps``."""
+
+    wraps: float = math.inf
+
+
 class TagKind(StrEnum):
     """Where a tag's value comes from."""
 
@@ -78,7 +107,8 @@ class Tag:
     many registers a text fills. ``no_value`` are the bit patterns (most significant byte first) by
     which the device says that it has none; ``current`` is set where it holds a raw 4-20 mA signal.
     A change of less than ``deadband`` need not be reported. ``method`` is what the driver calls
-    with a new value (core.nodes), None where it writes to ``address``.
+    with a new value (core.nodes), None where it writes to ``address``. ``summary`` is which
+    summaries tell of it: those of the upstream's window (""), those of a class, or none (None).
     """
 
     index: int
@@ -101,6 +131,9 @@ class Tag:
     current: CurrentLoop | None = None
     write: WriteLimits | None = None
     method: object = None
+    summary: str | None = ""
+    report: Report | None = None
+    counter: Counter | None = None
     place: str = ""
 
     @property

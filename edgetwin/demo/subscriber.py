@@ -61,7 +61,7 @@ class Received:
             self.events.append(message)
         elif "gap" in message:
             self.gaps.append(message)
-        elif "birth" in message:
+        elif "frames" in message:
             self.summaries.append(message)
 
     @property

@@ -1,29 +1,49 @@
-"""From frames to what is kept and sent: summaries, events, raw values, gaps, journal entries.
+"""From frames to what is kept and sent: summaries, reports, events, captures, raw values, gaps.
 
 A stream goes to all its upstreams from its first record to its last, or its numbers would prove
-nothing: so each window length has a stream of its own, and a gap is told to everyone.
+nothing: so each window length has a stream of its own, and so has each class of tags with a window;
+reports, events, captures and gaps are told to everyone. One follower takes each frame for all.
 """
 
 from collections.abc import Iterable
 
 from edgetwin.core import payload
+from edgetwin.core.capture import Capturer, Part
+from edgetwin.core.event import Event
+from edgetwin.core.follow import Follower
 from edgetwin.core.frame import Frame
+from edgetwin.core.ledger import Ledger
 from edgetwin.core.payload import Gap, ValuesWriter
 from edgetwin.core.plan import SECOND, GatewayPlan
 from edgetwin.core.reading import ReadingBatch
+from edgetwin.core.report import Reporter, Told
 from edgetwin.core.summary import Summariser, Summary
-from edgetwin.core.twin import Twin
 from edgetwin.storage.journal import Entry, entries
 from edgetwin.storage.outbox import Draft
 
 
 class _Window:
-    """One window length: its stream, who wants it, and the summariser that they share."""
+    """One window length: its streams, who wants them, and the summariser that they share."""
 
-    def __init__(self, plan: GatewayPlan, window: int) -> None:
-        self.stream = f"summary-{window / SECOND:g}s"
-        self.upstreams = tuple(u.name for u in plan.upstreams if u.window == window)
-        self.summariser = Summariser(plan.tags, window)
+    def __init__(
+        self, plan: GatewayPlan, window: int, *, classes: bool, follower: Follower
+    ) -> None:
+        native = [u for u in plan.upstreams if u.sparkplug is None]
+        theirs = plan.classes if classes else ()
+        self._streams = {each.name: _stream(each.window, each.name) for each in theirs}
+        self._everyone = tuple(u.name for u in native)
+        self._streams[""] = _stream(window)
+        self._wanted = tuple(u.name for u in native if u.window == window)
+        self.summariser = Summariser(plan.tags, window, theirs, follower)
+
+    def draft(self, done: Summary, body: bytes) -> Draft:
+        """The record of a window that is over. Classes are the same for everyone."""
+        names = self._everyone if done.set else self._wanted
+        return Draft("summary", self._streams[done.set], names, body, done.end)
+
+
+def _stream(window: int, of: str = "") -> str:
+    return f"summary-{of}-{window / SECOND:g}s" if of else f"summary-{window / SECOND:g}s"
 
 
 class Drafter:
@@ -33,39 +53,49 @@ class Drafter:
     """
 
     def __init__(self, plan: GatewayPlan) -> None:
-        self.everyone = tuple(u.name for u in plan.upstreams)
-        self._raw_for = tuple(u.name for u in plan.upstreams if u.values)
+        native = [u for u in plan.upstreams if u.sparkplug is None]
+        self.everyone = tuple(u.name for u in native)
+        self._raw_for = tuple(u.name for u in native if u.values)
         self._birth = payload.birth(plan.name, 0, plan.tags).id
-        self._windows = [_Window(plan, w) for w in sorted({u.window for u in plan.upstreams})]
+        self._follower = Follower(plan.tags)
+        lengths = sorted({u.window for u in native})
+        self._windows = [
+            _Window(plan, length, classes=length == lengths[0], follower=self._follower)
+            for length in lengths
+        ]
+        shortest = lengths[0] if lengths else SECOND
+        self._reporter = Reporter(plan.tags, shortest, self._follower)
+        self._capturer = Capturer(plan.detectors if native else (), plan.tags)
+        self._ledger = Ledger(plan.tags)
         self._values = ValuesWriter(plan.tags)
         self._journalled = any(tag.write for tag in plan.tags)
-        self._own_twin = not self._windows
-        self._twin = Twin(plan.tags) if self._own_twin else self._windows[0].summariser.twin
         self._number = 0
         self._wall = 0
 
     def take(self, frame: Frame) -> tuple[list[Draft], list[Entry]]:
         """What one frame amounts to."""
-        drafts = self._missing(frame)
-        for window in self._windows:
-            drafts += self._summaries(window, window.summariser.take(frame))
         self._wall = frame.at.wall
         if self.everyone:
-            drafts += (
-                Draft("event", "event", self.everyone, payload.event(e, self._wall), self._wall)
-                for e in frame.events
-            )
+            drafts = self._missing(frame)
+            drafts += self._follow(frame)
+            drafts += self._events((*frame.events, *self._ledger.take(frame)))
+            drafts += map(self._capture, self._capturer.take(frame))
+        else:
+            drafts = []
+            if self._journalled:
+                self._follower.take(frame)
         if self._raw_for:
             drafts += self._raw(frame)
-        return drafts, self._entries(frame) if self._journalled else []
+        return drafts, entries(frame, self._follower.twin) if self._journalled else []
 
     def close(self) -> list[Draft]:
-        """The summaries of the windows that have begun, ended early."""
+        """What has begun, ended early: windows, lines, captures, counts."""
         drafts: list[Draft] = []
         for window in self._windows:
-            last = window.summariser.close()
-            drafts += self._summaries(window, (last,) if last else ())
-        return drafts
+            drafts += self._summaries(window, window.summariser.close())
+        drafts += self._report(self._reporter.close())
+        drafts += map(self._capture, self._capturer.close())
+        return drafts + self._events(self._ledger.close()) if self.everyone else drafts
 
     def gap(self, missing: Gap, wall: int) -> Draft:
         """The record that says what will never come."""
@@ -73,27 +103,45 @@ class Drafter:
 
     # ------------------------------------------------------------
 
+    def _follow(self, frame: Frame) -> list[Draft]:
+        """Summaries of the windows that a frame ends; then the frame itself."""
+        drafts: list[Draft] = []
+        for window in self._windows:
+            drafts += self._summaries(window, window.summariser.advance(frame))
+        measured = self._follower.take(frame)
+        for window in self._windows:
+            window.summariser.measure(measured)
+        return drafts + self._report(self._reporter.measure(measured, frame.at))
+
     def _missing(self, frame: Frame) -> list[Draft]:
         """Frames that the queue had to drop: their numbers are missing."""
         expected, self._number = self._number + 1, frame.number
         lost = frame.number - expected
-        if lost <= 0 or expected == 1 or not self.everyone:
+        if lost <= 0 or expected == 1:
             return []
         reason = "the office was too slow for the field: frames were dropped before they were read"
         missing = Gap("frames", expected, frame.number - 1, lost, reason)
         return [self.gap(missing, frame.at.wall)]
 
     def _summaries(self, window: _Window, done: Iterable[Summary]) -> list[Draft]:
+        return [window.draft(each, payload.summary(each, self._birth)) for each in done]
+
+    def _report(self, told: Told | None) -> list[Draft]:
+        if told is None:
+            return []
         return [
-            Draft(
-                "summary",
-                window.stream,
-                window.upstreams,
-                payload.summary(summary, self._birth),
-                summary.end,
-            )
-            for summary in done
+            Draft("report", "report", self.everyone, payload.report(told, self._birth), told.end)
         ]
+
+    def _events(self, events: Iterable[Event]) -> list[Draft]:
+        return [
+            Draft("event", "event", self.everyone, payload.event(e, self._wall), self._wall)
+            for e in events
+        ]
+
+    def _capture(self, part: Part) -> Draft:
+        body = payload.capture(part, self._birth)
+        return Draft("capture", "capture", self.everyone, body, self._wall)
 
     def _raw(self, frame: Frame) -> list[Draft]:
         batches = [b for b in (frame.input, *frame.inner) if isinstance(b, ReadingBatch)]
@@ -101,10 +149,3 @@ class Drafter:
             return []
         body = self._values.write(batches, self._wall)
         return [Draft("values", "values", self._raw_for, body, self._wall)]
-
-    def _entries(self, frame: Frame) -> list[Entry]:
-        if self._own_twin:
-            for batch in (frame.input, *frame.inner):
-                if isinstance(batch, ReadingBatch):
-                    self._twin.apply(batch, frame.at)
-        return entries(frame, self._twin)

@@ -66,7 +66,7 @@ def replay(reader: RecordingReader, plan: GatewayPlan, load: ScorerLoader) -> Ou
         RecordingError: it is damaged, or was not made with this plan.
     """
     engine, outcome = Engine(plan, load), Outcome()
-    summarisers = [Summariser(plan.tags, upstream.window) for upstream in plan.upstreams]
+    summarisers = [Summariser(plan.tags, u.window, plan.classes) for u in plan.upstreams]
     first = 0
     for data in reader.frames():
         recorded = decode(data)

@@ -12,7 +12,7 @@ from edgetwin.core import payload
 from edgetwin.core.event import Event, EventKind
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import ReadingBatch
-from edgetwin.core.summary import Summary
+from edgetwin.core.summary import Columns, Summary
 from edgetwin.core.tags import Tag, TagKind, TagTable, ValueType
 
 TAGS = TagTable(
@@ -29,23 +29,18 @@ def sent(body):
     return payload.read(payload.envelope(body, "s@1", 7, 3))
 
 
-def window(last, objects=()):
+def window(last, objects=(), of="", **more):
     last = np.array(last, float)
-    return Summary(
-        begin=WALL,
-        end=WALL + 10_000_000_000,
-        first=4,
-        final=9,
-        lost=0,
-        count=np.array([3, 0, 1]),
-        good=np.array([2, 0, 1]),
-        minimum=last,
-        maximum=last,
-        mean=last,
-        last=last,
-        quality=np.array([0, Quality.STALE, Quality.OUT_OF_RANGE], np.uint8),
-        objects=objects,
-    )
+    columns = {
+        "count": np.array([3, 0, 1]),
+        "good": np.array([2, 0, 1]),
+        **dict.fromkeys(("minimum", "maximum", "mean", "deviation", "earliest", "last"), last),
+        **dict.fromkeys(("on", "off"), np.zeros(0, np.int64)),
+        "increase": np.zeros(0),
+        "quality": np.array([0, Quality.STALE, Quality.OUT_OF_RANGE], np.uint8),
+    }
+    tags = Columns(objects=objects, **columns | more)
+    return Summary(of, WALL, WALL + 10_000_000_000, first=4, final=9, lost=0, tags=tags)
 
 
 def test_birth_tells_names_units_types_and_ranges_in_order_of_index():
@@ -81,6 +76,8 @@ def test_summary_comes_back_by_name():
         "min": 1.5,
         "max": 1.5,
         "mean": 1.5,
+        "std": 1.5,
+        "first": 1.5,
         "last": 1.5,
         "quality": "good",
     }
