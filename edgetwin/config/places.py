@@ -112,6 +112,13 @@ def _read_topic(text: str) -> str:
     return text
 
 
+def _read_level(text: str) -> str:
+    """One level of a topic (Sparkplug, tck-id-topic-structure-namespace-valid-…)."""
+    if not text.strip() or not text.isprintable() or any(c in text for c in "+#/$"):
+        raise Wrong(f"{shown(text)} is no id. Write letters, digits, '-' or '_', without + # / $")
+    return text
+
+
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -138,4 +145,5 @@ OPCUA_URL = Kind("an opc.tcp:// address", _read_opcua)
 BROKER = Kind("an mqtts:// or mqtt:// address", _read_broker)
 FILE = Kind("a file; a relative path starts at the folder of the configuration", _read_file)
 TOPIC = Kind("an MQTT topic", _read_topic)
+LEVEL = Kind("an id, one level of a topic", _read_level)
 HASH = Kind("64 hexadecimal digits", _read_hash)

@@ -74,6 +74,7 @@ class Forwarder:
         self.since = 0
         self.error = ""
         self.landed = 0
+        self.refused = 0  # commands: none is listened to
         self._gateway = gateway
         self._store = store
         self._now = now

@@ -29,6 +29,7 @@ from edgetwin.storage.store import Store
 
 if TYPE_CHECKING:
     from edgetwin.runtime.forwarder import Forwarder
+    from edgetwin.runtime.sparkplug import SparkplugForwarder
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +56,15 @@ class Office:
         self._drafter = Drafter(plan)
         outbox = Outbox((u.name for u in plan.upstreams), plan.outbox_bytes)
         self._store = Store(plan.state / FILE, outbox, now)
-        self._forwarders = self._make_forwarders()
+        self._pending: deque[Draft] = deque()
+        self._faces = self._make_faces()
+        self._forwarders: tuple[Forwarder | SparkplugForwarder, ...] = (
+            *self._make_forwarders(),
+            *self._faces,
+        )
         self._hurry = any(u.values for u in plan.upstreams)
         self._opened = asyncio.Event()
         self._unread: deque[Frame] = deque()  # bounded by the queue it is taken from
-        self._pending: deque[Draft] = deque()
         self._entries: deque[Entry] = deque(maxlen=_ENTRIES)  # the oldest go: see _keep_bounds
         self._dropped: Counter[str] = Counter()
         self._commit: asyncio.Future[None] | None = None
@@ -70,13 +75,25 @@ class Office:
         self._retry_wait = _FIRST_RETRY_NS
 
     def _make_forwarders(self) -> "tuple[Forwarder, ...]":
-        if not self._plan.upstreams:
+        native = [u for u in self._plan.upstreams if u.sparkplug is None]
+        if not native:
             return ()  # and paho stays out of memory
         from edgetwin.runtime.forwarder import Forwarder  # noqa: PLC0415 - as above
 
         return tuple(
             Forwarder(upstream, self._plan, self._store, self._now, self._tell_gap)
-            for upstream in self._plan.upstreams
+            for upstream in native
+        )
+
+    def _make_faces(self) -> "tuple[SparkplugForwarder, ...]":
+        spoken = [u for u in self._plan.upstreams if u.sparkplug is not None]
+        if not spoken:
+            return ()  # and protobuf stays out of memory
+        from edgetwin.runtime.sparkplug import SparkplugForwarder  # noqa: PLC0415 - as above
+
+        return tuple(
+            SparkplugForwarder(upstream, self._plan, self._store, self._now, self._pending.append)
+            for upstream in spoken
         )
 
     # ------------------------------------------------------------ for the daemon
@@ -113,7 +130,7 @@ class Office:
             "storage": self._trouble,
         }
 
-    def _upstream(self, forwarder: "Forwarder") -> dict[str, Any]:
+    def _upstream(self, forwarder: "Forwarder | SparkplugForwarder") -> dict[str, Any]:
         backlog = self._store.outbox.backlog.get(forwarder.name)
         landed = forwarder.landed - self._landed.get(forwarder.name, 0)  # not saved yet
         waiting = max(0, backlog.records - landed) if backlog else 0
@@ -124,11 +141,12 @@ class Office:
             "backlog": waiting,
             "oldest_age_s": round(max(0.0, age), 1),
             "error": forwarder.error,
+            "refused": forwarder.refused,
         }
 
     # ------------------------------------------------------------ rounds
 
-    async def _forward(self, forwarder: "Forwarder") -> None:
+    async def _forward(self, forwarder: "Forwarder | SparkplugForwarder") -> None:
         await self._opened.wait()
         await forwarder.run()
 
@@ -161,6 +179,8 @@ class Office:
         drafts, entries = self._drafter.take(frame)
         self._pending += drafts
         self._entries += entries
+        for face in self._faces:
+            face.take(frame)
 
     def _keep_bounds(self) -> None:
         """While the disk refuses, the oldest records go; they are counted for the gap record."""
@@ -265,6 +285,6 @@ class Office:
         self._pending += self._drafter.close()
         await self._keep(last=True)
         await asyncio.gather(*(forwarder.farewell() for forwarder in self._forwarders))
-        if self._unsaved_cursors():
+        if self._pending or self._unsaved_cursors():
             await self._keep(last=True)
         await self._store.close()

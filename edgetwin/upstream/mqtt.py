@@ -92,20 +92,21 @@ class MqttLink:
         )
 
     def publish(self, message: Message) -> int:
-        """Send a message; its token, for ``on_ack``.
+        """Send a message; its token, for ``on_ack`` (which means nothing for QoS 0).
 
         Raises:
             LinkLost: the line is down.
         """
         if self._client is None or self._why is not None:
             raise self._why or LinkLost(f"{place(self.settings)}: not connected")
-        info = self._client.publish(message.topic, message.payload, 1, message.retain)
+        info = self._client.publish(message.topic, message.payload, message.qos, message.retain)
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise self._fail(LinkLost(f"{place(self.settings)}: {info.rc.name}"))
         now = asyncio.get_running_loop().time()
-        self._unacked[info.mid] = (now, message.topic)
+        if message.qos:
+            self._unacked[info.mid] = (now, message.topic)
+            self._settled.clear()
         self._watch_writes()
-        self._settled.clear()
         return info.mid
 
     async def settled(self) -> None:

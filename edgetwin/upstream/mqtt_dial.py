@@ -26,11 +26,12 @@ _LARGEST_INBOUND = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message, QoS 1."""
+    """One message. Of QoS 0 nobody ever says that it arrived."""
 
     topic: str
     payload: bytes
     retain: bool = False
+    qos: int = 1
 
 
 def dial(settings: MqttSettings, version: MQTTProtocolVersion, will: Message) -> Client:
@@ -49,7 +50,7 @@ def dial(settings: MqttSettings, version: MQTTProtocolVersion, will: Message) ->
     )
     client.connect_timeout = _SOCKET_S
     client.max_inflight_messages_set(0)  # the office keeps the window; paho shall queue nothing
-    client.will_set(will.topic, will.payload, 1, will.retain)
+    client.will_set(will.topic, will.payload, will.qos, will.retain)
     if settings.user:
         client.username_pw_set(settings.user, password(settings))
     if settings.tls:

@@ -1,10 +1,12 @@
 """Upstreams: where summaries and events go, and how safely."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from edgetwin.config.compile.draft import Draft
-from edgetwin.config.schema.gateway import Upstream
-from edgetwin.core.plan import SECOND, MqttSettings, UpstreamPlan
+from edgetwin.config.schema.gateway import Sparkplug, Upstream
+from edgetwin.core.plan import SECOND, MqttSettings, SparkplugSettings, UpstreamPlan
+from edgetwin.core.sparkplug.catalogue import same_but_case
 
 
 def compile_upstreams(
@@ -33,7 +35,32 @@ def _upstream(name: str, section: Upstream, gateway: str, draft: Draft) -> Upstr
         keepalive_s=section.keepalive // SECOND,
     )
     topic = section.topic or f"edgetwin/{gateway}"
-    return UpstreamPlan(name, broker, topic, section.window, section.values)
+    plan = UpstreamPlan(name, broker, topic, section.window, section.values)
+    if section.sparkplug is None:
+        return plan
+    return replace(plan, sparkplug=_sparkplug(section, section.sparkplug, gateway, draft))
+
+
+def _sparkplug(
+    section: Upstream, wanted: Sparkplug, gateway: str, draft: Draft
+) -> SparkplugSettings:
+    for key in ("topic", "values"):
+        if getattr(section, key):
+            text = f"{key} has no meaning in Sparkplug, which has topics of its own. Leave it out"
+            draft.problems.at(section.place(key), text)
+    twins = same_but_case(tag.name for tag in draft.tags)
+    if twins:
+        text = (
+            f"only their case tells {' and '.join(twins[:2])} apart, and Sparkplug hosts may not "
+            "(tck-id-case-sensitivity-metric-names). Rename one"
+        )
+        draft.problems.at(section.place("sparkplug"), text)
+    return SparkplugSettings(
+        group=wanted.group,
+        node=wanted.edge_node or gateway,
+        primary_host=wanted.primary_host or "",
+        every=wanted.every,
+    )
 
 
 def _check(section: Upstream, draft: Draft) -> None:

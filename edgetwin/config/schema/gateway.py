@@ -4,10 +4,34 @@ from collections.abc import Mapping as Table
 
 from edgetwin.config.kinds import NAME, PEER_NAME, SWITCH, TEXT, duration, size
 from edgetwin.config.option import MapOf, Record, Section, Variant, option, section
-from edgetwin.config.places import BROKER, FILE, TOPIC, Endpoint
+from edgetwin.config.places import BROKER, FILE, LEVEL, TOPIC, Endpoint
 from edgetwin.config.schema.assets import Asset
 from edgetwin.config.schema.devices import ModbusDevice, OpcuaDevice
 from edgetwin.config.schema.loops import FormulaLoop, PidLoop
+
+
+@section
+class Sparkplug(Section):
+    """The gateway as an edge node of Sparkplug B 3.0."""
+
+    noun = "sparkplug"
+
+    group: str = option(LEVEL, "The group id.", example="plant-1")
+    edge_node: str | None = option(
+        LEVEL, "The edge node id.", example="line-3", unless="the gateway"
+    )
+    primary_host: str | None = option(
+        LEVEL,
+        "The host to wait for: what changes while it is offline is told later, as history.",
+        example="scada-1",
+        unless="none",
+    )
+    every: int = option(
+        duration("100 ms", "1 h"),
+        "How often changes are told; the newest value of each tag counts.",
+        example="250 ms",
+        default="1 s",
+    )
 
 
 @section
@@ -74,6 +98,12 @@ class Upstream(Section):
     )
     values: bool = option(
         SWITCH, "Send every value too, not only summaries.", example="true", default="false"
+    )
+    sparkplug: Sparkplug | None = option(
+        Record(Sparkplug),
+        "Speak Sparkplug B instead of edgetwin's own JSON: births, changes, deaths.",
+        example="{group: plant-1}",
+        unless="edgetwin's own JSON",
     )
 
 

@@ -1,0 +1,370 @@
+"""One upstream that speaks Sparkplug B: births, changes as they happen, and what was missed.
+
+    frames ─▶ Reporter ─▶ in session: sent at once, QoS 0 ─▶ in doubt until the next fence
+                       └▶ else: a draft for the outbox ─────▶ replayed as history, fenced, deleted
+
+A fence (upstream.sparkplug_link) proves that the broker has all that was sent before it. What is in
+doubt when the line breaks goes to the outbox as history: told twice perhaps, lost never.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from edgetwin.core.errors import StorageError
+from edgetwin.core.frame import Frame
+from edgetwin.core.plan import GatewayPlan, SparkplugSettings, UpstreamPlan
+from edgetwin.core.reading import Instant, Scalar
+from edgetwin.core.sparkplug.catalogue import Catalogue
+from edgetwin.core.sparkplug.command import judge
+from edgetwin.core.sparkplug.host import PrimaryHost, Word
+from edgetwin.core.sparkplug.metric import NUMBERS, Outgoing, Verb, topic
+from edgetwin.core.sparkplug.report import Change, Reporter
+from edgetwin.core.sparkplug.session import Session
+from edgetwin.runtime.sparkplug_history import Batch, History
+from edgetwin.storage.counter import Counter
+from edgetwin.storage.outbox import Draft
+from edgetwin.storage.store import Store
+from edgetwin.upstream.mqtt_dial import Message, in_thread
+from edgetwin.upstream.mqtt_refusal import LinkLost, Refused, place
+from edgetwin.upstream.sparkplug_link import SparkplugLink
+from edgetwin.upstream.sparkplug_wire import decode, encode
+
+log = logging.getLogger(__name__)
+
+SOFTWARE, REFUSED, LOST = "Properties/Software", "Gateway/Commands refused", "Gateway/Changes lost"
+_FACTS = (SOFTWARE, REFUSED, LOST)
+_SOFTWARE = f"edgetwin {version('edgetwin')}"
+_MS = 1_000_000
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
+_ANSWER_S = 10.0
+_DEVICES_S = 5.0  # how long the first birth waits for devices to be found or missed
+_BETWEEN_BIRTHS_S = 1.0  # a host that asks without end gets one birth sequence a second
+_FAREWELL_S = 1.0
+_REPORTED = 10  # refusals told one by one in the log; then they are only counted
+
+
+class HostAway(LinkLost):
+    """The primary host has gone offline: start again, and wait for it."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What hosts have asked for and the line has not yet done."""
+
+    rebirth: bool = False
+    leave: bool = False
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class SparkplugForwarder:
+    """The gateway as an edge node of one broker. ``keep`` takes drafts for the outbox."""
+
+    def __init__(
+        self,
+        plan: UpstreamPlan,
+        gateway: GatewayPlan,
+        store: Store,
+        now: Callable[[], Instant],
+        keep: Callable[[Draft], None],
+    ) -> None:
+        if plan.sparkplug is None:
+            raise ValueError(f"upstream {plan.name} does not speak Sparkplug")
+        self.plan = plan
+        self.name = plan.name
+        self.connected = False
+        self.since = 0
+        self.error = ""
+        self.refused = 0
+        self._settings: SparkplugSettings = plan.sparkplug
+        self._now = now
+        devices = (device.name for device in gateway.devices)
+        self._catalogue = Catalogue(gateway.tags, devices, gateway.assets)
+        self._reporter = Reporter(self._catalogue)
+        self._session = Session(self._catalogue, _FACTS)
+        host = self._settings.primary_host
+        self._host = PrimaryHost(host) if host else None
+        self._link = SparkplugLink(plan.broker, self._hear)
+        self._history = History(plan.name, self._catalogue, store, keep)
+        self._counter = Counter(gateway.state / f"sparkplug-{plan.name}.bdseq", NUMBERS)
+        self._told: dict[str, Scalar] = {}
+        self._asked = _Asked()
+        self._heard = asyncio.Event()
+        self._due = 0
+        self._born_at = 0.0
+        self._wait = _FIRST_WAIT_S
+        self._jitter = random.Random()  # noqa: S311 spreads reconnects; nothing secret
+
+    # ------------------------------------------------------------ for the office
+
+    @property
+    def acked(self) -> int:
+        """The position in the outbox up to which the broker has everything."""
+        return self._history.acked
+
+    @property
+    def landed(self) -> int:
+        """How many records the broker has taken since the start."""
+        return self._history.landed
+
+    def wake(self) -> None:
+        """There may be something new in the outbox."""
+        self._asked.wake.set()
+
+    def take(self, frame: Frame) -> None:
+        """Follow a frame; tell what has changed when it is time, deaths and returns at once."""
+        self._reporter.follow(frame)
+        if self._reporter.heard:
+            self._heard.set()
+        due = frame.at.mono >= self._due
+        if due:
+            self._due = frame.at.mono + self._settings.every
+        if not self._session.born:
+            if due:
+                self._history.store(self._reporter.changes(), self._ms())
+        elif not self._asked.rebirth and not self._link.busy:
+            self._tell(due=due)
+
+    # ------------------------------------------------------------ the line
+
+    async def run(self) -> None:
+        """Connect, be born, tell, and connect again, for ever.
+
+        Cancelled, it leaves the line open for ``farewell``.
+        """
+        while True:
+            lost = await self._live()
+            self._down(lost)
+            await asyncio.sleep(self._pause(refused=isinstance(lost, Refused)))
+
+    async def _live(self) -> LinkLost:
+        """One connection, from its start to its end; gives the cause of the end."""
+        try:
+            await self._link.join(self._next_will)
+            self._meet_broker()
+            async with asyncio.timeout(_ANSWER_S):
+                await self._link.subscribe(self._topics())
+        except LinkLost as lost:
+            return lost
+        except TimeoutError:
+            return LinkLost(f"{place(self.plan.broker)} does not answer a subscription")
+        return await self._work_until_lost()
+
+    async def _work_until_lost(self) -> LinkLost:
+        causes: list[BaseException] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._link.lost(), name=f"{self.name} line")
+                group.create_task(self._work(), name=f"{self.name} work")
+        except* LinkLost as lost:
+            causes += lost.exceptions
+        return next(cause for cause in causes if isinstance(cause, LinkLost))
+
+    async def _next_will(self) -> Message:
+        """The will of the next CONNECT, with a bdSeq of its own (kept on disk first)."""
+        try:
+            number = await in_thread(self._counter.next, "bdseq")
+        except StorageError as error:
+            log.warning("upstream %s: bdSeq is not kept (%s)", self.name, error)
+            number = self._counter.last
+        self._session.open(number)
+        return self._message(self._session.death(self._ms()), qos=1)
+
+    def _meet_broker(self) -> None:
+        self._asked.rebirth = self._asked.leave = False
+        if self._host is not None:
+            self._host.reconnected()
+
+    def _topics(self) -> list[str]:
+        group, node = self._settings.group, self._settings.node
+        devices = [topic(group, Verb.DCMD, node, d) for d in self._catalogue.writable]
+        host = [self._host.topic] if self._host is not None else []
+        return [topic(group, Verb.NCMD, node), *devices, *host]
+
+    async def _work(self) -> None:
+        """Be born when host and devices are there; then serve what is asked for."""
+        if not self._reporter.heard:
+            try:
+                await asyncio.wait_for(self._heard.wait(), _DEVICES_S)
+            except TimeoutError:
+                log.debug("upstream %s: not all devices are known yet", self.name)
+        self._asked.wake.set()
+        while True:
+            await self._asked.wake.wait()
+            self._asked.wake.clear()
+            if self._asked.leave:
+                await self._leave()
+            if self._host is not None and not self._host.online:
+                continue
+            if self._asked.rebirth or not self._session.born:
+                self._be_born()
+            if self._session.born and not self._asked.rebirth:
+                await self._history.replay(self._replayed, self._asked.wake.set)
+
+    # ------------------------------------------------------------ births, changes
+
+    def _be_born(self) -> None:
+        loop = asyncio.get_running_loop()
+        rest = self._born_at + _BETWEEN_BIRTHS_S - loop.time()
+        if self._session.born and rest > 0:
+            loop.call_later(rest, self._asked.wake.set)
+            return
+        self._born_at = loop.time()
+        self._told = self._facts()
+        for born in self._session.births(self._reporter, self._told, self._ms()):
+            self._send(born)
+        self._asked.rebirth = False
+        self._history.visiting.clear()
+        self._wait = _FIRST_WAIT_S
+        if not self.connected:
+            self.connected, self.since, self.error = True, self._now().wall, ""
+            log.info("upstream %s: born with bdSeq %d", self.name, self._session.bd_seq)
+
+    def _tell(self, *, due: bool) -> None:
+        """Deaths and returns of devices at once, changes when it is time."""
+        alive = self._session.alive - self._history.visiting
+        present = self._reporter.present
+        if alive == present and not due:
+            return
+        changes: tuple[Change, ...] = ()
+        try:
+            for device in sorted(alive - present):
+                self._send(self._session.device_death(device, self._ms()))
+            for device in sorted(present - alive):
+                self._history.visiting.discard(device)
+                self._send(self._session.device_birth(device, self._reporter, self._ms()))
+            changes = self._reporter.changes() if due else ()
+            if self._reporter.redefined:
+                self._ask_rebirth()
+                return
+            self._send_all(self._session.values(changes, self._reporter.types, self._ms()))
+            self._send_facts()
+            self._history.doubt(changes, lambda: self._link.fence(self._never_subscribed()))
+        except LinkLost:
+            self._history.store(changes, self._ms())
+
+    def _send_facts(self) -> None:
+        facts = self._facts()
+        news = {name: value for name, value in facts.items() if value != self._told.get(name)}
+        if news:
+            self._told = facts
+            self._send(self._session.news(news, self._ms()))
+
+    async def _replayed(self, records: Batch) -> None:
+        """Send records as history and wait until the broker has them."""
+        for device in records.owners - self._session.alive - {""}:
+            self._history.visiting.add(device)
+            self._send(self._session.device_birth(device, self._reporter, self._ms()))
+        for changes in records.changes:
+            types = self._reporter.types
+            told = self._session.values(changes, types, self._ms(), is_historical=True)
+            self._send_all(told)
+        if records.last:
+            for device in sorted(self._history.visiting - self._reporter.present):
+                self._send(self._session.device_death(device, self._ms()))
+            self._history.visiting.clear()
+        await self._link.fence(self._never_subscribed())
+
+    def _facts(self) -> dict[str, Scalar]:
+        return {
+            SOFTWARE: _SOFTWARE,
+            REFUSED: self.refused,
+            LOST: self._history.lost,
+        }
+
+    def _send_all(self, messages: tuple[Outgoing, ...]) -> None:
+        for message in messages:
+            self._send(message)
+
+    def _send(self, outgoing: Outgoing) -> None:
+        qos = 1 if outgoing.verb is Verb.NDEATH else 0
+        self._link.publish(self._message(outgoing, qos))
+
+    def _message(self, outgoing: Outgoing, qos: int) -> Message:
+        where = topic(self._settings.group, outgoing.verb, self._settings.node, outgoing.device)
+        return Message(where, encode(outgoing.payload), qos=qos)
+
+    def _never_subscribed(self) -> str:
+        return topic(self._settings.group, Verb.NDATA, self._settings.node)
+
+    def _ms(self) -> int:
+        return self._now().wall // _MS
+
+    # ------------------------------------------------------------ what hosts say
+
+    def _hear(self, where: str, content: bytes, retained: bool) -> None:  # noqa: FBT001 - as paho gives it
+        if self._host is not None and where == self._host.topic:
+            self._hear_host(self._host.take(where, content))
+            return
+        levels = where.split("/")
+        verb = Verb.DCMD if len(levels) > 4 else Verb.NCMD
+        command = judge(verb, "/".join(levels[4:]), decode(content), retained=retained)
+        for reason in command.refused:
+            self.refused += 1
+            if self.refused <= _REPORTED:
+                log.warning("upstream %s: refused: %s", self.name, reason)
+        if command.rebirth:
+            self._ask_rebirth()
+
+    def _hear_host(self, word: Word) -> None:
+        if word is Word.OFFLINE and self._session.born:
+            self._asked.leave = True
+            self._session.born = False
+        if word is not Word.IGNORED:
+            self._asked.wake.set()
+
+    def _ask_rebirth(self) -> None:
+        """No data from here on until the births have been told."""
+        if self._session.born:
+            self._asked.rebirth = True
+            self._asked.wake.set()
+
+    # ------------------------------------------------------------ the end of a line
+
+    async def _leave(self) -> None:
+        """The primary host is offline: die in order, and let the office connect anew."""
+        await self._die()
+        raise HostAway(f"the primary host {self._settings.primary_host} is offline")
+
+    async def _die(self) -> None:
+        """NDEATH, then DISCONNECT; its PUBACK also settles what was in doubt."""
+        try:
+            self._send(self._session.death(self._ms()))
+            await asyncio.wait_for(self._link.settled(), _FAREWELL_S)
+            self._history.settle()
+        except (LinkLost, TimeoutError) as error:
+            log.info("upstream %s: left without a word (%s)", self.name, error)
+        self._link.close()
+
+    def _down(self, why: LinkLost) -> None:
+        if self.connected or str(why) != self.error:
+            log.warning("upstream %s: %s. Changes wait on disk", self.name, str(why).rstrip("."))
+            self.since = self._now().wall
+        self.connected, self.error = False, str(why)
+        self._session.close()
+        if isinstance(why, HostAway):
+            self._wait = _FIRST_WAIT_S
+        else:
+            self._link.drop()  # the broker publishes the will
+        self._history.give_up(self._ms())
+
+    def _pause(self, *, refused: bool) -> float:
+        """How long to wait: twice as long each time, to half a minute; that long when refused."""
+        wait = _LONGEST_WAIT_S if refused else self._wait
+        self._wait = min(2 * self._wait, _LONGEST_WAIT_S)
+        return wait * self._jitter.uniform(0.75, 1.0)
+
+    async def farewell(self) -> None:
+        """Die in order where there was a birth; what is in doubt stays in the outbox.
+
+        Never raises.
+        """
+        if self._session.born:
+            await self._die()
+        self.connected = False
+        self._session.close()
+        self._link.drop()
+        self._history.give_up(self._ms())
