@@ -12,6 +12,11 @@ from edgetwin.core.errors import ConfigError, EdgetwinError
 _COMMANDS = {
     "run": ("CONFIG", "run the gateway"),
     "check": ("CONFIG", "say everything that is wrong with a configuration"),
+    "plan": ("CONFIG", "every request it will send, and what it costs"),
+    "browse": ("URL", "what an OPC UA server has; tags for a configuration"),
+    "trust": ("[NAME]", "which servers' certificates wait, and let one in"),
+    "scan": ("ADDRESS", "which Modbus units answer, and with what"),
+    "probe": ("ADDRESS WHERE", "what some registers could mean: every type and order"),
     "status": ("[CONFIG]", "how a running gateway is"),
     "tags": ("[PATTERN]", "every value: quality, times, age"),
     "loop": ("NAME MODE", "set a loop to off, shadow or auto"),
@@ -91,7 +96,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     _configured(commands, "run", "run")
     _configured(commands, "check", "check")
+    _configured(commands, "plan", "plan")
     _asking(commands)
+    _opcua(commands)
+    _modbus(commands)
     learn = _configured(commands, "learn", "learn")
     learn.add_argument("--from", dest="recording", help="learn from a recording, not live")
     replay = _command(commands, "replay", "replay")
@@ -109,9 +117,47 @@ def _asking(commands: "argparse._SubParsersAction[_Parser]") -> None:
     loop.add_argument("mode", choices=("off", "shadow", "auto"))
     for command in (status, tags, loop):
         command.add_argument("--json", action="store_true", help="for programs")
-        command.add_argument("--state", metavar="DIR", help="the daemon's state directory")
-        command.add_argument("--config", metavar="FILE", help="or the configuration it runs")
+        _of_a_gateway(command)
     status.add_argument("config_file", nargs="?", metavar="CONFIG", help="same as --config")
+
+
+def _of_a_gateway(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--state", metavar="DIR", help="the daemon's state directory")
+    command.add_argument("--config", metavar="FILE", help="or the configuration it runs")
+
+
+def _opcua(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    browse = _command(commands, "browse", "browse")
+    browse.add_argument("url", metavar="URL", help="such as opc.tcp://192.168.1.20:4840")
+    browse.add_argument("--filter", default="", metavar="TEXT", help="only what has it in its name")
+    browse.add_argument("--all", action="store_true", help="the server's own nodes too")
+    browse.add_argument("--tags", action="store_true", help="print tags for a configuration")
+    browse.add_argument("--write", metavar="FILE", help="append these tags to it, as comments")
+    browse.add_argument(
+        "--security", default="sign and encrypt", choices=("sign and encrypt", "sign", "none")
+    )
+    browse.add_argument("--user", help="the user to log in as")
+    browse.add_argument("--password-file", metavar="FILE", help="that holds the user's password")
+    _of_a_gateway(browse)
+    trust = _command(commands, "trust", "trust")
+    trust.add_argument("name", nargs="?", metavar="NAME", help="its thumbprint, or part of it")
+    _of_a_gateway(trust)
+
+
+def _modbus(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    scan = _command(commands, "scan", "inquire")
+    probe = _command(commands, "probe", "inquire")
+    place = "192.168.1.10, tls://…, rtu+tcp://host:port, or /dev/ttyUSB0"
+    for command, timeout, pause in ((scan, "300 ms", "20 ms"), (probe, "1 s", "250 ms")):
+        command.add_argument("address", metavar="ADDRESS", help=f"such as {place}")
+        command.add_argument("--timeout", default=timeout, help="for each answer (%(default)s)")
+        command.add_argument("--pause", default=pause, help="between requests (%(default)s)")
+        command.add_argument("--baud", type=int, default=19200, help="of a serial line")
+        command.add_argument("--parity", default="even", choices=("even", "odd", "none"))
+    scan.add_argument("--units", default="1-247", help="such as 1-10 (%(default)s)")
+    probe.add_argument("where", metavar="WHERE", help="such as 4x0001, or 4x0001-4x0020")
+    probe.add_argument("--unit", default="1", help="the unit id (%(default)s)")
+    probe.add_argument("--looks", type=int, default=5, help="how often to look (%(default)s)")
 
 
 def _command(

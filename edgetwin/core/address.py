@@ -83,21 +83,23 @@ class NumberAlone(ModbusAddress):
         return _inside(self.number, table, offset, self.bit)
 
     @property
+    def likely_numbering(self) -> Numbering:
+        """The usual one of the manuals that have such numbers."""
+        return (
+            Numbering.REFERENCE_FROM_1 if _is_reference(self.number) else Numbering.PLAIN_FROM_1
+        )
+
+    @property
     def doubt(self) -> str:
         """The two likely readings, and what to write for each."""
         bit = f".{self.bit}" if self.bit >= 0 else ""
-        name = self.table.name.lower()
         plain = ModbusAddress(self.table, self.offset, self.bit)
-        other = f"{name}:{self.offset + 1}{bit}"
-        ways = (
-            (Numbering.REFERENCE_FROM_1, Numbering.REFERENCE_FROM_0)
-            if _is_reference(self.number)
-            else (Numbering.PLAIN_FROM_1, Numbering.PLAIN_FROM_0)
-        )
+        other = f"{self.table.name.lower()}:{self.offset + 1}{bit}"
+        first = self.likely_numbering
+        second = str(int(first) - 1)
         return (
             f"'{self.number}{bit}' can be read in two ways. Write {plain} if the first holding "
-            f"register is {ways[0]} in the manual, {other} if it is {ways[1]}. Or say it once for "
-            f"the device, numbering: {ways[0]}"
+            f"register is {first} in the manual, {other} if it is {second}"
         )
 
 

@@ -44,7 +44,8 @@ def _place(
         return at
     likely = ModbusAddress(at.table, at.offset, at.bit)
     if device.numbering is None:
-        draft.problems.at(section.place(key), at.doubt)
+        text = f"{at.doubt}. Or say it once for the device, numbering: {at.likely_numbering}"
+        draft.problems.at(section.place(key), text)
         return likely
     try:
         return at.read_by(Numbering(device.numbering))
