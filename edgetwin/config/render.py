@@ -142,7 +142,7 @@ def _lines(section: type[Section], indent: str) -> Iterator[str]:
         )
         inner = list(sections(option.shape))
         if inner:
-            fixed = isinstance(option.shape, Record | Short)
+            fixed = isinstance(option.shape, Record | Short | MapOf)
             off = "# " if fixed and not _needs(inner[0]) else ""
             yield f"{indent}{off}{name}:"
             yield from _nested(option.shape, inner, indent + "  ")
@@ -153,14 +153,18 @@ def _lines(section: type[Section], indent: str) -> Iterator[str]:
 
 
 def _needs(section: type[Section]) -> bool:
-    return any(option.required for option in options(section).values())
+    """Whether something in it is written without a comment mark."""
+    return any(
+        option.required or (isinstance(option.shape, Record) and _needs(option.shape.section))
+        for option in options(section).values()
+    )
 
 
 def _nested(shape: Shape, inner: list[type[Section]], indent: str) -> Iterator[str]:
     """A map in a map: of fixed options, or of one entry for each kind there is."""
     for each in inner:
         if isinstance(shape, MapOf):
-            yield f"{indent}{each.called}:"
+            yield f"{indent}{'' if _needs(each) else '# '}{each.called}:"
             yield from _lines(each, indent + "  ")
         else:
             yield from _lines(each, indent)

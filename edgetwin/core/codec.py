@@ -24,6 +24,7 @@ import numpy as np
 from edgetwin.core.errors import RecordingError
 from edgetwin.core.event import Event, EventKind
 from edgetwin.core.frame import (
+    AlarmRequest,
     Confirmed,
     Frame,
     Input,
@@ -36,7 +37,7 @@ from edgetwin.core.frame import (
     Stop,
     Tick,
 )
-from edgetwin.core.plan import Mode
+from edgetwin.core.plan import AlarmAction, Mode
 from edgetwin.core.reading import (
     Authority,
     Instant,
@@ -88,6 +89,11 @@ _KINDS: dict[type, _Kind] = {
     ),
     ModelUnavailable: _Kind(8, lambda c: [c.detector, c.reason], lambda r: ModelUnavailable(*r)),
     Stop: _Kind(9, lambda _: [], lambda _: Stop()),
+    AlarmRequest: _Kind(
+        10,
+        lambda c: [c.alarm, c.action, c.span, c.by],
+        lambda r: AlarmRequest(r[0], AlarmAction(r[1]), r[2], r[3]),
+    ),
 }
 _BY_NUMBER = {kind.number: kind for kind in _KINDS.values()}
 

@@ -14,10 +14,12 @@ Pure: the same inputs at the same instants give the same frames, bit for bit.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+from edgetwin.core.annunciator import Annunciator
 from edgetwin.core.derive import Deriver
 from edgetwin.core.detector import Detector, DetectorTurn, Scorer
 from edgetwin.core.event import Event, EventKind
 from edgetwin.core.frame import (
+    AlarmRequest,
     Confirmed,
     Frame,
     Input,
@@ -68,6 +70,7 @@ class Engine:
             Detector(i, p, plan.tags, load) for i, p in enumerate(plan.detectors)
         )
         self.watch = QualityWatch(plan)
+        self.annunciator = Annunciator(plan.alarms, plan.tags)
         self._deriver = Deriver(plan.derived)
         self._number = 0
         self._loops_at: dict[tuple[int, int], tuple[Loop, ...]] = {}
@@ -81,6 +84,7 @@ class Engine:
             Tick: self._tick,
             Reflect: self._reflect,
             ModeRequest: self._mode,
+            AlarmRequest: self._alarm,
             ModelInstalled: self._model,
             ModelUnavailable: self._no_model,
             Stop: self._stop,
@@ -161,6 +165,7 @@ class Engine:
         else:
             self._tick_loops(turn, now)
         turn.events += self.watch.compare(self.twin, now)
+        turn.events += self.annunciator.check(self.twin, now)
 
     def _qualities_changed(self, turn: _Turn, now: Instant) -> None:
         self._inner(turn, self._deriver.all(self.twin), now)
@@ -175,6 +180,9 @@ class Engine:
     def _mode(self, turn: _Turn, request: ModeRequest, now: Instant) -> None:
         loop = self.loops[request.loop]
         self._take(turn, loop, loop.request(request.mode, request.by, self.twin, now), now)
+
+    def _alarm(self, turn: _Turn, request: AlarmRequest, now: Instant) -> None:
+        turn.events += self.annunciator.request(request, self.twin, now)
 
     def _stop(self, turn: _Turn, _cause: Stop, now: Instant) -> None:
         for loop in self.loops:

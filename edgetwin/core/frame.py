@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetwin.core.event import Event
-from edgetwin.core.plan import Mode
+from edgetwin.core.plan import AlarmAction, Mode
 from edgetwin.core.reading import Instant, ReadingBatch, WriteRequest, WriteResult
 
 # ---------------------------------------------------------------- what a turn may take in
@@ -54,6 +54,16 @@ class ModeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmRequest:
+    """A person does something about an alarm; ``span`` ns is how long it stays on the shelf."""
+
+    alarm: int
+    action: AlarmAction
+    span: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInstalled:
     """A model takes over a detector: the file's bytes, so that a recording is complete."""
 
@@ -83,6 +93,7 @@ Input: TypeAlias = (
     | Tick
     | Reflect
     | ModeRequest
+    | AlarmRequest
     | ModelInstalled
     | ModelUnavailable
     | Stop

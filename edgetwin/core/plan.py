@@ -135,6 +135,8 @@ class OpcuaSettings:
     security: Security = Security.SIGN_AND_ENCRYPT
     user: str = ""
     password_file: Path | None = None
+    user_certificate: Path | None = None
+    user_key: Path | None = None
     pki: Path | None = None
     timeout: int = 2 * SECOND
     max_nodes: int = 1000
@@ -254,6 +256,14 @@ class LoopPlan:
 
 
 # ---------------------------------------------------------------- alarms
+
+
+class AlarmAction(StrEnum):
+    """What a person can do about an alarm."""
+
+    ACK = "ack"
+    SHELVE = "shelve"
+    UNSHELVE = "unshelve"
 
 
 @dataclass(frozen=True, slots=True)

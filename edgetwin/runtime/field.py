@@ -29,6 +29,7 @@ _LEVELS = dict.fromkeys(
         EventKind.WRITE_FAILED,
         EventKind.MODEL_UNAVAILABLE,
         EventKind.ANOMALY,
+        EventKind.ALARM,
     ),
     logging.WARNING,
 )

@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from edgetwin.config.compile.draft import Draft
 from edgetwin.config.schema.assets import Asset, Derived, Watch
-from edgetwin.core.plan import DerivedPlan, DetectorPlan, rows_needed
+from edgetwin.core.plan import CapturePlan, DerivedPlan, DetectorPlan, rows_needed
 from edgetwin.core.tags import Tag, TagKind, ValueType
 
 
@@ -151,6 +151,9 @@ def _detectors(assets: Mapping[str, Asset], draft: Draft) -> Iterator[DetectorPl
             limit=asset.watch.limit,
             model=draft.path(asset.watch.model),
             sha256=asset.watch.sha256 or "",
+            capture=CapturePlan(
+                asset.watch.capture.before, asset.watch.capture.after, asset.watch.capture.size
+            ),
         )
 
 

@@ -4,7 +4,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edgetwin.config.compile.alarms import compile_alarms
 from edgetwin.config.compile.assets import compile_assets
+from edgetwin.config.compile.classes import compile_classes
 from edgetwin.config.compile.devices import compile_devices
 from edgetwin.config.compile.draft import Draft
 from edgetwin.config.compile.loops import compile_loops
@@ -88,6 +90,7 @@ def _gateway(
         draft.problems.at(section.place("devices"), text_)
     assets = compile_assets(section.assets, draft)
     loops = compile_loops(section.loops, draft, control=section.control.enabled)
+    classes = compile_classes(section, draft)
     return GatewayPlan(
         name=section.gateway,
         state=state,
@@ -96,6 +99,8 @@ def _gateway(
         derived=assets.derived,
         detectors=assets.detectors,
         loops=loops,
+        alarms=compile_alarms(section, draft),
+        classes=classes,
         upstreams=compile_upstreams(section.upstream, section.gateway, draft),
         control=section.control.enabled,
         outbox_bytes=section.outbox,

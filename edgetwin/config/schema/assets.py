@@ -2,9 +2,22 @@
 
 from collections.abc import Mapping as Table
 
-from edgetwin.config.kinds import ALIAS, AMOUNT, FORMULA, TAG, TEXT, choice, duration, number, whole
+from edgetwin.config.kinds import (
+    ALIAS,
+    AMOUNT,
+    FORMULA,
+    NAME,
+    TAG,
+    TEXT,
+    choice,
+    duration,
+    number,
+    size,
+    whole,
+)
 from edgetwin.config.option import ListOf, MapOf, Record, Section, Short, option, section
 from edgetwin.config.places import FILE, HASH
+from edgetwin.config.schema.alarms import Alarm
 from edgetwin.core.expression import Expression
 from edgetwin.core.units import Quantity
 
@@ -29,6 +42,38 @@ class Derived(Section):
         "Lowest and highest sensible value. One outside is marked uncertain: out of range.",
         example="[0, 30]",
         unless="no bounds",
+    )
+    alarms: Table[str, Alarm | None] = option(
+        MapOf(NAME, Record(Alarm), "alarm"),
+        "Its alarms, by name.",
+        example="{high: {above: 30, on_delay: 10 s}}",
+        default="{}",
+    )
+    class_: str | None = option(
+        NAME,
+        "Its class: how it is told upstream.",
+        example="slow",
+        unless="the class default; without that, summaries of the upstream's window",
+    )
+
+
+@section
+class Capture(Section):
+    """The raw values around an anomaly, of the tags looked at; 0 s and 0 s: none."""
+
+    noun = "capture"
+
+    before: int = option(
+        duration("0 s", "10 min"), "How long before it.", example="1 min", default="30 s"
+    )
+    after: int = option(
+        duration("0 s", "10 min"), "How long after it began.", example="30 s", default="10 s"
+    )
+    size: int = option(
+        size("10 kB", "100 MB"),
+        "What one capture may take; it ends there. The gateway keeps 500,000 values at most.",
+        example="5 MB",
+        default="1 MB",
     )
 
 
@@ -73,6 +118,12 @@ class Watch(Section):
         "The model's hash; another file is refused.",
         example="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         unless="not checked",
+    )
+    capture: Capture = option(
+        Record(Capture),
+        "What is sent raw when there is an anomaly.",
+        example="{before: 1 min, after: 30 s}",
+        default="{}",
     )
 
 

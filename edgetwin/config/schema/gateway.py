@@ -6,6 +6,7 @@ from edgetwin.config.kinds import NAME, PEER_NAME, SWITCH, TEXT, duration, size
 from edgetwin.config.option import MapOf, Record, Section, Variant, option, section
 from edgetwin.config.places import BROKER, FILE, LEVEL, TOPIC, Endpoint
 from edgetwin.config.schema.assets import Asset
+from edgetwin.config.schema.classes import TagClass
 from edgetwin.config.schema.devices import ModbusDevice, OpcuaDevice
 from edgetwin.config.schema.loops import FormulaLoop, PidLoop
 
@@ -152,6 +153,12 @@ class Gateway(Section):
         MapOf(NAME, Variant("law", {"pid": PidLoop, "formula": FormulaLoop}), "loop"),
         "The control loops, by name.",
         example="{pressure: {law: pid, pv: pump/p, sp: 4.2 bar, mv: pump/n, gain: 120}}",
+        default="{}",
+    )
+    classes: Table[str, TagClass | None] = option(
+        MapOf(NAME, Record(TagClass), "class"),
+        "Classes of tags, by name: how they are told upstream.",
+        example="{slow: {window: 1 min}}",
         default="{}",
     )
     upstream: Table[str, Upstream | None] = option(

@@ -1,10 +1,13 @@
 """Options of the tags of a device."""
 
+from collections.abc import Mapping as Table
+
 from edgetwin.config.kinds import (
     AMOUNT,
     DEADBAND,
     FACTOR,
     LETTERS,
+    NAME,
     NUMBER,
     RATE,
     RAW,
@@ -15,10 +18,12 @@ from edgetwin.config.kinds import (
     Share,
     choice,
     duration,
+    number,
     whole,
 )
-from edgetwin.config.option import ListOf, Record, Section, option, section
+from edgetwin.config.option import ListOf, MapOf, Record, Section, Short, option, section
 from edgetwin.config.places import ELEMENT, MODBUS_AT, NODE_AT
+from edgetwin.config.schema.alarms import Alarm
 from edgetwin.core.address import ModbusAddress
 from edgetwin.core.nodes import NodeAddress, PathAddress
 from edgetwin.core.tags import ValueType
@@ -62,6 +67,20 @@ class Write(Section):
 
 
 @section
+class Counter(Section):
+    """A value that only goes up. The word ``resets`` alone: until it is set back to 0."""
+
+    noun = "counter"
+
+    wraps: float | None = option(
+        number(2, 1e19),
+        "It begins at 0 again when it would reach this.",
+        example="65536",
+        unless="it does not wrap",
+    )
+
+
+@section
 class _Tag(Section):
     unit: str | None = option(TEXT, "The engineering unit.", example="bar", unless="no unit")
     scale: float = option(
@@ -96,6 +115,24 @@ class _Tag(Section):
         "What may be written to it. Without it, the tag is read-only.",
         example="{min: 600, max: 1750, rate: 50 per s}",
         unless="read-only",
+    )
+    alarms: Table[str, Alarm | None] = option(
+        MapOf(NAME, Record(Alarm), "alarm"),
+        "Its alarms, by name.",
+        example="{high: {above: 8, on_delay: 2 s, priority: 1}}",
+        default="{}",
+    )
+    class_: str | None = option(
+        NAME,
+        "Its class: how it is told upstream.",
+        example="slow",
+        unless="the class default; without that, summaries of the upstream's window",
+    )
+    counter: Counter | None = option(
+        Short(choice("resets", what="kind of counter"), Counter),
+        "It only counts up: summaries then tell its increase too, across resets and wraps.",
+        example="{wraps: 65536}",
+        unless="no counter",
     )
 
 
