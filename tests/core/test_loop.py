@@ -198,7 +198,9 @@ def test_auto_needs_the_control_switch():
     skid.ask(Mode.AUTO).scan(10)
     assert skid.loop.mode is Mode.SHADOW
     assert skid.writes == []
-    assert "stays in shadow: control is off. Write 'control: {enabled: true}'" in skid.events[0].text
+    assert (
+        "stays in shadow: control is off. Write 'control: {enabled: true}'" in skid.events[0].text
+    )
 
 
 def test_loop_switched_off_waits_for_three_good_scans_again():

@@ -67,7 +67,7 @@ async def test_devices_killed_again_and_again_are_read_again_and_leave_nothing_b
             before = before or held(gateway.process.pid)
             await asyncio.gather(skid.kill(), meter.kill())
             for tag in ("skid/p", "meter/flow"):
-                await gateway.until_tag(tag, "bad: no communication", 1)
+                await gateway.until_tag(tag, "bad", 3)
             await asyncio.gather(skid.start(), meter.start())
         status = await gateway.until(
             lambda s: [d["connects"] for d in s["devices"]] == [ROUNDS + 1] * 2
