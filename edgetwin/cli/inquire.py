@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from edgetwin.cli.probe_screen import bits_screen, registers_screen
 from edgetwin.config.kinds import Wrong, duration
@@ -34,7 +34,7 @@ _NAMES = {
     Table.DISCRETE: "discrete inputs",
     Table.COIL: "coils",
 }
-_PLURAL_LOOKS = 2
+_FEW = 2
 
 
 # ---------------------------------------------------------------- scan
@@ -44,35 +44,46 @@ def scan(options: argparse.Namespace) -> int:
     """Print a line for each unit that answers: 0 some do, 1 none does."""
     units = _units(options.units)
     settings = _settings(options)
-    return asyncio.run(_scan(settings, units, _seconds(options.pause)))
+    found = asyncio.run(_scan(settings, units, _seconds(options.pause)))
+    for line in _conclusion(options.address, found):
+        _say(line)
+    return 0 if found else 1
 
 
-async def _scan(settings: ModbusSettings, units: Sequence[int], pause_s: float) -> int:
+async def _scan(
+    settings: ModbusSettings, units: Sequence[int], pause_s: float
+) -> list[UnitFinding]:
     timeout_ms = settings.timeout * 1000 // SECOND
     _say(f"{settings.place}: {_span(units)}, reading only, {timeout_ms} ms for each answer")
     async with Inquiry(settings, pause_s) as inquiry:
         found = [unit async for unit in present_units(inquiry, units)]
+        findings = []
         for unit in found[:MOST_LOOKED_AT]:
-            _say(_unit_line(await look_at(inquiry, unit)))
-    for line in _conclusion(settings, units, found):
-        _say(line)
-    _say(f"{inquiry.requests} requests, nothing was written.")
-    return 0 if found else 1
-
-
-def _conclusion(settings: ModbusSettings, units: Sequence[int], found: list[int]) -> list[str]:
-    if not found:
-        text = "No unit answers. Check the unit id on the device, its power and its cable"
-        return [f"{text}; or give it longer: --timeout '1 s'."]
-    lines = []
+            findings.append(await look_at(inquiry, unit))
+            _say(_unit_line(findings[-1]))
     if len(found) > MOST_LOOKED_AT:
-        rest = ", ".join(map(str, found[MOST_LOOKED_AT:]))
-        lines.append(f"These answer as well: {rest}")
-    if len(found) == len(units) > _PLURAL_LOOKS:
-        lines.append("Every unit id is answered: most likely it is one device that ignores it.")
-    lines.append(f"{len(found)} of {len(units)} units answer. To see what one holds:")
-    lines.append(f"  edgetwin probe {settings.place} 4x0001 --unit {found[0]}")
-    return lines
+        _say(f"These answer as well: {', '.join(map(str, found[MOST_LOOKED_AT:]))}")
+    _say(f"{inquiry.requests} requests, nothing was written. {_count(found, units)}")
+    return findings
+
+
+def _count(found: Sequence[int], units: Sequence[int]) -> str:
+    if len(found) == len(units) > _FEW:
+        return "Every unit id is answered: most likely it is one device that ignores it."
+    return f"{len(found)} of {len(units)} units answer."
+
+
+def _conclusion(address: str, found: list[UnitFinding]) -> Iterator[str]:
+    if not found:
+        yield "No unit answers. Check the unit id on the device, its power and its cable."
+        yield "To give each longer: --timeout '1 s'"
+    for finding in found:
+        if finding.begins:
+            table, start = next(iter(finding.begins.items()))
+            yield "To see what one holds:"
+            at = ModbusAddress(table, start)
+            yield f"  edgetwin probe {address} {at} --unit {finding.unit}"
+            return
 
 
 def _unit_line(finding: UnitFinding) -> str:

@@ -69,6 +69,8 @@ class _Currents:
         """Lower the quality of each that does not measure; what is no number is not judged."""
         ma = values[self.at] * self.factor + self.shift
         outside = (ma < MEASURES_FROM_MA - _FAINT) | (ma > MEASURES_TO_MA + _FAINT)
+        if not np.count_nonzero(outside):
+            return
         failed = (ma <= FAILED_LOW_MA + _FAINT) | (ma >= FAILED_HIGH_MA - _FAINT)
         quality[self.at[outside]] = Quality.OUT_OF_RANGE
         quality[self.at[failed]] = Quality.SENSOR_FAILURE
@@ -98,8 +100,10 @@ class Screen:
         if self.currents is not None:
             self.currents.judge(values, quality)
         for each in self.sentinels:
-            quality[each.into[each.bits[each.at] == each.pattern]] = Quality.NO_VALUE
-        if not quality.any():
+            hit = each.bits[each.at] == each.pattern
+            if np.count_nonzero(hit):
+                quality[each.into[hit]] = Quality.NO_VALUE
+        if not np.count_nonzero(quality):
             return 0
         values[quality >= Quality.BAD] = np.nan
         return quality
