@@ -3,12 +3,10 @@
 import argparse
 import getpass
 import json
-import os
 from pathlib import Path
-from typing import Any
 
 from edgetwin.cli.screens import status_screen, tags_screen
-from edgetwin.core.errors import EdgetwinError
+from edgetwin.cli.state import named_state, only_state
 from edgetwin.status import control
 
 
@@ -40,30 +38,5 @@ def loop(options: argparse.Namespace) -> int:
 
 def _state(options: argparse.Namespace) -> Path:
     """The state directory meant: named, or the configuration's, or the only one there is."""
-    if options.state:
-        return Path(options.state)
-    if options.config:
-        from edgetwin import config  # noqa: PLC0415 (costs 100 ms, needed here only)
-
-        return config.read(Path(options.config)).state
-    return _only(_root())
-
-
-def _root() -> Path:
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "edgetwin"
-
-
-def _only(root: Path) -> Path:
-    here = sorted(path.parent for path in root.glob(f"*/{control.NAME}"))
-    system = Path("/var/lib/edgetwin")
-    if (system / control.NAME).exists():
-        here.append(system)
-    if len(here) == 1:
-        return here[0]
-    if not here:
-        raise EdgetwinError("no edgetwin runs here. Start it with: edgetwin run CONFIG")
-    known: list[Any] = [path.name for path in here]
-    raise EdgetwinError(
-        f"several edgetwin run here ({', '.join(known)}). Say which: --config FILE or --state DIR"
-    )
+    none = "no edgetwin runs here. Start it with: edgetwin run CONFIG"
+    return named_state(options) or only_state(control.NAME, none)

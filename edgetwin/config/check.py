@@ -77,9 +77,7 @@ def _device(plan: GatewayPlan, device: DevicePlan) -> str:
     settings = device.settings
     groups = ", ".join(_group(plan, each, settings) for each in device.groups)
     if isinstance(settings, ModbusSettings):
-        return (
-            f"{device.name}: modbus {settings.place} unit {settings.unit}, {groups}"
-        )
+        return f"{device.name}: modbus {settings.place} unit {settings.unit}, {groups}"
     if isinstance(settings, OpcuaSettings):
         way = "subscribed" if settings.subscribe else "polled"
         return f"{device.name}: opcua {settings.url} ({settings.security}), {way}, {groups}"
@@ -160,7 +158,10 @@ def _notes(plan: GatewayPlan) -> Iterator[str]:
         if isinstance(device.settings, OpcuaSettings) and device.settings.security == "none":
             yield f"{device.name}: security none: who is on the wire can read and alter everything"
         if isinstance(device.settings, OpcuaSettings):
-            yield from _missing(device.settings.password_file)
+            used = device.settings
+            if used.user and used.user_certificate:
+                yield f"{device.name}: logs in by user_certificate; 'user' is not used"
+            yield from _missing(used.password_file, used.user_certificate, used.user_key)
     for upstream in plan.upstreams:
         yield from _missing(*_files(upstream.broker))
     for detector in plan.detectors:

@@ -142,12 +142,17 @@ def _settings(
     if device.password_file and not device.user:
         text = "a password without a user. Write user: as well"
         draft.problems.at(device.place("password_file"), text)
+    if bool(device.user_certificate) != bool(device.user_key):
+        place = device.place("user_certificate" if device.user_certificate else "user_key")
+        draft.problems.at(place, "user_certificate and user_key go together. Write both")
     return OpcuaSettings(
         url=device.address,
         subscribe=device.mode == "subscribe",
         security=Security(device.security),
         user=device.user or "",
         password_file=draft.path(device.password_file),
+        user_certificate=draft.path(device.user_certificate),
+        user_key=draft.path(device.user_key),
         pki=state / "pki",
         timeout=device.timeout,
         max_nodes=device.max_nodes,

@@ -210,6 +210,18 @@ class OpcuaDevice(_Device):
         example="/etc/edgetwin/meter.password",
         unless="none",
     )
+    user_certificate: str | None = option(
+        FILE,
+        "The certificate to log in with, in place of user and password.",
+        example="/etc/edgetwin/meter-user.pem",
+        unless="none",
+    )
+    user_key: str | None = option(
+        FILE,
+        "The key of that certificate.",
+        example="/etc/edgetwin/meter-user.key",
+        unless="none",
+    )
     timeout: int = option(
         duration("10 ms", "1 min"), "How long an answer may take.", example="5 s", default="2 s"
     )

@@ -1,31 +1,26 @@
-"""Certificates: our own, made when missing, and whom we trust.
+"""Our own certificate and key, made and renewed by themselves.
 
-    pki/own/cert.der  own/key.pem     who we are: give cert.der to the server's trust list
-    pki/trusted/*.der                 servers that a person has accepted
-    pki/rejected/<thumbprint>.der     servers that came and were not known
-
-A server is trusted when exactly its certificate lies in ``trusted/``; that of an authority there
-is not enough.
+pki/own/cert.der  own/key.pem     who we are: give cert.der to the server's trust list
+pki/own/next.der                  who we shall be: it is there before the old one ends
 """
 
 import os
 import socket
+import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes as PrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _VALID = timedelta(days=5 * 365)
-_RENEW_BEFORE = timedelta(days=30)
-
-
-class CertificateRefused(Exception):
-    """A server's certificate is not to be relied on; the message says why and what to do."""
+_RENEW_BEFORE = timedelta(days=90)
+_making = threading.Lock()  # devices connect side by side, each in a thread of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,55 +33,43 @@ class Identity:
     file: Path
 
 
-def own_identity(pki: Path) -> Identity:
-    """Load our certificate; make it when it is missing, damaged or about to expire.
+def own_identities(pki: Path, now: datetime) -> tuple[Identity, ...]:
+    """Who we are: the certificate to show first, and the one to show to a server that refuses it.
 
-    Takes up to a second.
+    Made when missing or damaged. Servers trust a very certificate, so a new one is made well before
+    the old one ends, and both hold until then: a server that was not told of the new one yet is
+    shown the old one. Takes up to a second.
 
     Raises:
         OSError: the directory can not be read or written.
     """
-    folder = pki / "own"
+    with _making:
+        return _own(pki / "own", now)
+
+
+def _own(folder: Path, now: datetime) -> tuple[Identity, ...]:
     folder.mkdir(parents=True, exist_ok=True)
-    key_file, file = folder / "key.pem", folder / "cert.der"
+    key_file, file, coming = folder / "key.pem", folder / "cert.der", folder / "next.der"
     uri = f"urn:{socket.gethostname()}:edgetwin"
     key = _load_key(key_file) or _make_key(key_file)
-    certificate = _load_certificate(file)
-    if certificate is None or not _serves(certificate, key, uri):
-        certificate = _make_certificate(key, uri)
-        _write(file, certificate.public_bytes(serialization.Encoding.DER), 0o644)
-    return Identity(certificate, key, uri, file)
+    if _left(coming, key, uri, now) and not _left(file, key, uri, now):
+        coming.replace(file)
+    left = _left(file, key, uri, now)
+    if not left:
+        _make_certificate(key, uri, file, now)
+    elif left < _RENEW_BEFORE and not _left(coming, key, uri, now):
+        _make_certificate(key, uri, coming, now)
+    files = [each for each in (coming, file) if _left(each, key, uri, now)]
+    loaded = [(each, load_certificate(each)) for each in files]
+    return tuple(Identity(own, key, uri, each) for each, own in loaded if own)
 
 
-def check_server(pki: Path, der: bytes, uri: str, host: str, now: datetime) -> str:
-    """See whether a server may be relied on; a warning that is no reason to stay away, or "".
-
-    The host name is only warned of (OPC 10000-4 §6.1.3 lets it be suppressed): a person accepted
-    this very certificate, and with a bare IP address in the settings it often can not match.
-
-    Raises:
-        CertificateRefused: unknown, damaged, not valid today, or made for another application.
-        OSError: the directory can not be read or written.
-    """
-    try:
-        certificate = x509.load_der_x509_certificate(der)
-    except ValueError as error:
-        raise CertificateRefused("its certificate is damaged. Give the server a new one") from error
-    _check_known(pki, certificate)
-    _check_time(certificate, now)
-    uris, hosts = _names(certificate)
-    if uri and uri not in uris:
-        raise CertificateRefused(
-            f"its certificate is made for {', '.join(uris) or 'no application'}, but it calls "
-            f"itself {uri}. "
-            "Give the server a certificate with its own application URI"
-        )
-    if host.lower() not in hosts:
-        return (
-            f"the certificate names {', '.join(sorted(hosts)) or 'no host'}, not {host}; it is "
-            "accepted because it is in trusted/"
-        )
-    return ""
+def _left(file: Path, key: rsa.RSAPrivateKey, uri: str, now: datetime) -> timedelta:
+    """How long a certificate of ours still holds; 0 if it does not, or is not ours."""
+    own = load_certificate(file)
+    if own is None or uri not in names_in(own)[0] or own.public_key() != key.public_key():
+        return timedelta()
+    return max(own.not_valid_after_utc - now, timedelta())
 
 
 def thumbprint(certificate: x509.Certificate) -> str:
@@ -94,37 +77,7 @@ def thumbprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 (the standard's name, not a protection)
 
 
-def _check_known(pki: Path, certificate: x509.Certificate) -> None:
-    trusted, rejected = pki / "trusted", pki / "rejected"
-    trusted.mkdir(parents=True, exist_ok=True)
-    if any(_load_certificate(path) == certificate for path in trusted.iterdir()):
-        return
-    rejected.mkdir(parents=True, exist_ok=True)
-    path = rejected / f"{thumbprint(certificate)}.der"
-    _write(path, certificate.public_bytes(serialization.Encoding.DER), 0o644)
-    raise CertificateRefused(
-        f"its certificate ({certificate.subject.rfc4514_string()}, valid until "
-        f"{certificate.not_valid_after_utc:%Y-%m-%d}) is not trusted yet. Compare the thumbprint "
-        f"{path.stem} with the server's; if it is the same: mv {path} {trusted}{os.sep}"
-    )
-
-
-def _check_time(certificate: x509.Certificate, now: datetime) -> None:
-    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    clock = f"our clock says {now:%Y-%m-%d %H:%M} UTC"
-    if now > end:
-        raise CertificateRefused(
-            f"its certificate expired on {end:%Y-%m-%d %H:%M} UTC ({clock}). Renew it on the "
-            "server, or set our clock"
-        )
-    if now < start:
-        raise CertificateRefused(
-            f"its certificate is valid only from {start:%Y-%m-%d %H:%M} UTC, and {clock}: "
-            f"{(start - now) / timedelta(hours=1):.1f} h too early. Set the clock that is wrong"
-        )
-
-
-def _names(certificate: x509.Certificate) -> tuple[list[str], set[str]]:
+def names_in(certificate: x509.Certificate) -> tuple[list[str], set[str]]:
     """The application URIs, and the hosts in lower case, that a certificate is made for."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -135,12 +88,8 @@ def _names(certificate: x509.Certificate) -> tuple[list[str], set[str]]:
     return names.get_values_for_type(x509.UniformResourceIdentifier), hosts
 
 
-def _serves(certificate: x509.Certificate, key: rsa.RSAPrivateKey, uri: str) -> bool:
-    fresh = certificate.not_valid_after_utc - datetime.now(UTC) > _RENEW_BEFORE
-    return fresh and uri in _names(certificate)[0] and certificate.public_key() == key.public_key()
-
-
-def _load_certificate(path: Path) -> x509.Certificate | None:
+def load_certificate(path: Path) -> x509.Certificate | None:
+    """The certificate in a file, PEM or DER; None if there is none."""
     try:
         content = path.read_bytes()
         if content.startswith(b"-----BEGIN"):
@@ -150,9 +99,21 @@ def _load_certificate(path: Path) -> x509.Certificate | None:
         return None
 
 
+def load_key(path: Path) -> PrivateKey:
+    """A key in a file, PEM or DER.
+
+    Raises:
+        OSError, ValueError, TypeError: there is none, or it needs a password.
+    """
+    content = path.read_bytes()
+    is_pem = content.startswith(b"-----BEGIN")
+    load = serialization.load_pem_private_key if is_pem else serialization.load_der_private_key
+    return load(content, None)
+
+
 def _load_key(path: Path) -> rsa.RSAPrivateKey | None:
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
+        key = load_key(path)
     except (FileNotFoundError, ValueError, TypeError):
         return None
     return key if isinstance(key, rsa.RSAPrivateKey) else None
@@ -165,11 +126,11 @@ def _make_key(path: Path) -> rsa.RSAPrivateKey:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    _write(path, pem, 0o600)
+    put_file(path, pem, 0o600)
     return key
 
 
-def _make_certificate(key: rsa.RSAPrivateKey, uri: str) -> x509.Certificate:
+def _make_certificate(key: rsa.RSAPrivateKey, uri: str, file: Path, now: datetime) -> None:
     """A self-signed application instance certificate (OPC 10000-6 §6.2.2)."""
     host = socket.gethostname()
     name = x509.Name(
@@ -181,7 +142,6 @@ def _make_certificate(key: rsa.RSAPrivateKey, uri: str) -> x509.Certificate:
     usage = {"digital_signature", "content_commitment", "key_encipherment", "data_encipherment"}
     usage |= {"key_cert_sign"}  # self-signed: it vouches for itself
     flags = ("key_agreement", "crl_sign", "encipher_only", "decipher_only", *usage)
-    now = datetime.now(UTC)
     builder = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
@@ -195,7 +155,8 @@ def _make_certificate(key: rsa.RSAPrivateKey, uri: str) -> x509.Certificate:
             critical=False,
         )
     )
-    return builder.sign(key, hashes.SHA256())
+    own = builder.sign(key, hashes.SHA256())
+    put_file(file, own.public_bytes(serialization.Encoding.DER), 0o644)
 
 
 def _host_name(host: str) -> x509.GeneralName:
@@ -205,7 +166,7 @@ def _host_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
+def put_file(path: Path, content: bytes, mode: int) -> None:
     """Put a file in place whole, or not at all, with its rights from the first byte on."""
     draft = path.with_suffix(path.suffix + ".new")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:

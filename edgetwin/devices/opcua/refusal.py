@@ -20,6 +20,7 @@ _OUR_CERTIFICATE = {
     _Codes.BadCertificateUntrusted,
     _Codes.BadCertificateInvalid,
     _Codes.BadCertificateChainIncomplete,
+    _Codes.BadCertificateRevoked,
     _Codes.BadCertificateUriInvalid,
     _Codes.BadSecurityChecksFailed,
 }
@@ -28,6 +29,16 @@ _FULL = {
     _Codes.BadMaxConnectionsReached,
     _Codes.BadTcpNotEnoughResources,
 }
+
+
+_CLOCKS = {_Codes.BadCertificateTimeInvalid, _Codes.BadInvalidTimestamp}
+
+
+def blames_certificate(error: Exception) -> bool:
+    """Whether a server may have refused our certificate: by its word, or by hanging up on us."""
+    if isinstance(error, UaStatusCodeError):
+        return error.code in _OUR_CERTIFICATE or error.code == _Codes.BadCertificateTimeInvalid
+    return isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
 
 
 def utc(now: Instant) -> datetime:
@@ -55,13 +66,36 @@ def explain(error: Exception, settings: OpcuaSettings, identity: Identity | None
     return str(error) or repr(error)
 
 
+def _who(settings: OpcuaSettings, said: str) -> str:
+    if settings.user_certificate:
+        return (
+            f"the user of {settings.user_certificate} ({said}). Put that certificate where it "
+            "keeps those of its users, or check 'user_certificate' and 'user_key'"
+        )
+    if settings.user:
+        return f"user {settings.user!r} ({said}). Check 'user' and 'password_file'"
+    return (
+        f"a log-in without a user ({said}). Write 'user' and 'password_file', or "
+        "'user_certificate' and 'user_key'"
+    )
+
+
+def _validity(identity: Identity | None) -> str:
+    if identity is None:
+        return ""
+    start, end = (
+        identity.certificate.not_valid_before_utc,
+        identity.certificate.not_valid_after_utc,
+    )
+    return f"Our certificate holds from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC. "
+
+
 def _explain_code(code: int, settings: OpcuaSettings, identity: Identity | None) -> str:
     said = f"the server says {words(code)}"
     if code in _LOG_IN:
-        who = f"user {settings.user!r}" if settings.user else "a log-in without a user"
-        return f"it refuses {who} ({said}). Check 'user' and 'password_file'"
-    if code == _Codes.BadCertificateTimeInvalid:
-        return f"it finds our certificate not valid today ({said}). Compare its clock with ours"
+        return f"it refuses {_who(settings, said)}"
+    if code in _CLOCKS:
+        return f"its clock and ours differ ({said}). {_validity(identity)}Compare the two clocks"
     if code in _OUR_CERTIFICATE and identity:
         return (
             f"it does not trust us ({said}). Put {identity.file} (thumbprint "

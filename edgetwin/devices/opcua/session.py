@@ -8,6 +8,7 @@ watchdog and reconnection: each session has a new client (one used twice can han
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from asyncua import ua
@@ -20,14 +21,15 @@ from asyncua.crypto.security_policies import (
     SecurityPolicyBasic256Sha256,
 )
 from asyncua.crypto.uacrypto import x509_from_der
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
 
 from edgetwin.core.plan import OpcuaSettings, Security
 from edgetwin.core.reading import Instant
 from edgetwin.devices.opcua.bounds import MOST_BYTES, MOST_CHUNKS, BoundedClient, Refused
-from edgetwin.devices.opcua.pki import CertificateRefused, Identity, check_server, own_identity
-from edgetwin.devices.opcua.refusal import explain, utc
+from edgetwin.devices.opcua.pki import Identity, load_certificate, load_key, own_identities
+from edgetwin.devices.opcua.refusal import blames_certificate, explain, utc
 from edgetwin.devices.opcua.stack import UaStatusCodeError
+from edgetwin.devices.opcua.trusted import CertificateRefused, check_server
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +53,12 @@ logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
 
 
 class SessionRefused(Exception):
-    """There is no session; the message says why and what to do."""
+    """There is no session; the message says why and what to do.
+
+    ``by_certificate``: it may be ours that the server does not take.
+    """
+
+    by_certificate = False
 
 
 class _OwnPublishing(UaSession):
@@ -112,51 +119,102 @@ async def open_session(settings: OpcuaSettings, now: Callable[[], Instant]) -> S
     Raises:
         SessionRefused: no; the message names the cause and the cure.
     """
+    first, *others = await _identities(settings, now)
+    try:
+        return await _open(settings, now, first)
+    except SessionRefused as refused:
+        if not (others and first and refused.by_certificate):
+            raise
+    end = others[-1].certificate.not_valid_after_utc if others[-1] else utc(now())
+    _log.warning(
+        "%s: it does not take our new certificate yet; the old one ends on %s. Put %s into the "
+        "server's trust list before",
+        settings.url,
+        f"{end:%Y-%m-%d}",
+        first.file,
+    )
+    return await _open(settings, now, others[-1])
+
+
+async def _identities(
+    settings: OpcuaSettings, now: Callable[[], Instant]
+) -> tuple[Identity | None, ...]:
+    if settings.security is Security.NONE:
+        return (None,)
+    if settings.pki is None:
+        raise SessionRefused("there is no 'pki' directory for certificates. Name one")
+    try:
+        return await asyncio.to_thread(own_identities, settings.pki, utc(now()))
+    except OSError as error:
+        raise SessionRefused(explain(error, settings, None)) from error
+
+
+async def _open(
+    settings: OpcuaSettings, now: Callable[[], Instant], identity: Identity | None
+) -> Session:
     client = Client(settings.url, timeout=settings.timeout / 1e9)
     client.name = client.description = "edgetwin"
     client.max_messagesize, client.max_chunkcount = MOST_BYTES, MOST_CHUNKS
     client.uaclient = bounded = BoundedClient(settings.timeout / 1e9)
     bounded.session = _OwnPublishing(bounded)
-    identity: Identity | None = None
     try:
-        _log_in_as(client, settings)
-        if settings.security is not Security.NONE:
-            identity = await _secure(client, settings, now)
+        user = _log_in_as(client, settings)
+        if identity:
+            await _secure(client, settings, now, identity)
         await client.connect_socket()
         await client.send_hello()
         await client.open_secure_channel()
         await client.create_session()
-        await client.activate_session(client._username, client._password)  # noqa: SLF001 (set above; no getter)
-    except CertificateRefused as error:
-        await _close(client)
-        raise SessionRefused(str(error)) from error
+        await client.activate_session(user.name, user.password, user.certificate)
     except asyncio.CancelledError:
         await _close(client)
         raise
     except (
         Exception
     ) as error:  # asyncua raises its own, OSError, TimeoutError and crypto errors alike
-        said = isinstance(error, UaStatusCodeError)
-        cause = "" if said else bounded.refusal
-        cause = cause or explain(error, settings, identity)
+        refusal = _refusal(error, bounded, settings, identity)
         await _close(client)
-        raise SessionRefused(cause) from error
+        raise refusal from error
     return Session(client, bounded, now().mono)
 
 
-def _log_in_as(client: Client, settings: OpcuaSettings) -> None:
-    if not settings.user:
-        return
-    client.set_user(settings.user)
+def _refusal(
+    error: Exception, bounded: BoundedClient, settings: OpcuaSettings, identity: Identity | None
+) -> SessionRefused:
+    """Our own words are passed on; a limit of ours that was met says more than what came of it."""
+    if isinstance(error, CertificateRefused | SessionRefused):
+        return SessionRefused(str(error))
+    said = isinstance(error, UaStatusCodeError)
+    cause = "" if said else bounded.refusal
+    refusal = SessionRefused(cause or explain(error, settings, identity))
+    refusal.by_certificate = blames_certificate(error)
+    return refusal
+
+
+class _User(NamedTuple):
+    name: str | None = None
+    password: str | None = None
+    certificate: Certificate | None = None
+
+
+def _log_in_as(client: Client, settings: OpcuaSettings) -> _User:
+    """Who logs in: nobody by name, a user with a password, or the holder of a certificate's key."""
+    if settings.user_certificate and settings.user_key:
+        certificate = load_certificate(settings.user_certificate)
+        if certificate is None:
+            raise SessionRefused(f"{settings.user_certificate} is no certificate. Give one, as PEM")
+        client.user_certificate = certificate
+        client.user_private_key = load_key(settings.user_key)
+        return _User(certificate=certificate)
     if settings.password_file:
-        client.set_password(settings.password_file.read_text("utf-8").rstrip("\r\n"))
+        return _User(settings.user, settings.password_file.read_text("utf-8").rstrip("\r\n"))
+    return _User(settings.user or None)
 
 
-async def _secure(client: Client, settings: OpcuaSettings, now: Callable[[], Instant]) -> Identity:
+async def _secure(
+    client: Client, settings: OpcuaSettings, now: Callable[[], Instant], identity: Identity
+) -> None:
     """Ask for the endpoints, check the server's certificate, set up the channel's protection."""
-    if settings.pki is None:
-        raise SessionRefused("there is no 'pki' directory for certificates. Name one")
-    identity = await asyncio.to_thread(own_identity, settings.pki)
     client.application_uri = identity.uri
     endpoints = await client.connect_and_get_server_endpoints()
     mode = _MODES[settings.security]
@@ -166,14 +224,13 @@ async def _secure(client: Client, settings: OpcuaSettings, now: Callable[[], Ins
         raise SessionRefused("it offers protection without a certificate. Give the server one")
     host = urlsplit(settings.url).hostname or ""
     uri = endpoint.Server.ApplicationUri or ""
-    der = certificate.public_bytes(Encoding.DER)
-    warning = check_server(settings.pki, der, uri, host, utc(now()))
+    pki = identity.file.parents[1]
+    warning = check_server(pki, endpoint.ServerCertificate, uri, host, utc(now()))
     if warning:
         _log.warning("%s: %s", settings.url, warning)
     protection = policy(certificate, identity.certificate, identity.key, mode)
     client.security_policy = protection  # type: ignore[assignment]  # asyncua infers None's class
     client.uaclient.set_security(protection)
-    return identity
 
 
 def _choose(

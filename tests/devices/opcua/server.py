@@ -13,6 +13,8 @@ from pathlib import Path
 
 from asyncua import Server, ua
 from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.crypto.truststore import TrustStore
+from asyncua.crypto.validator import CertificateValidator, CertificateValidatorOptions
 
 URI = "urn:edgetwin:test:plant"
 MOMENT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
@@ -84,6 +86,19 @@ async def fill(server: Server, options: argparse.Namespace) -> int:
     return space
 
 
+class Holders:
+    """Lets in who holds the key of a certificate in a folder."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def get_user(self, iserver, username=None, password=None, certificate=None):
+        known = [path.read_bytes() for path in self.folder.iterdir()]
+        if certificate in known:
+            return User(role=UserRole.User, name="holder")
+        return None
+
+
 async def secure(server: Server, options: argparse.Namespace) -> None:
     pki = Path(options.pki)
     certificate, key = pki / "server.der", pki / "server.pem"
@@ -127,13 +142,16 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--many", type=int, default=0)
     parser.add_argument("--pki")
     parser.add_argument("--user")
+    parser.add_argument("--users")
+    parser.add_argument("--clients")
     parser.add_argument("--churn", type=int, default=0)
     return parser.parse_args(arguments)
 
 
 async def main() -> None:
     options = options_of(sys.argv[1:])
-    server = Server(user_manager=Users(options.user) if options.user else None)
+    manager = Users(options.user) if options.user else None
+    server = Server(user_manager=Holders(options.users) if options.users else manager)
     await server.init()
     server.set_endpoint(f"opc.tcp://127.0.0.1:{options.port}/test")
     if options.pki:
@@ -141,6 +159,14 @@ async def main() -> None:
         await secure(server, options)
     else:
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    if options.users:
+        server.set_identity_tokens([ua.X509IdentityToken])
+    if options.clients:
+        store = TrustStore([Path(options.clients)], [])
+        await store.load()
+        server.set_certificate_validator(
+            CertificateValidator(CertificateValidatorOptions.TRUSTED, store)
+        )
     if options.user:
         server.set_identity_tokens([ua.UserNameIdentityToken])
     space = await fill(server, options)

@@ -1,6 +1,7 @@
 """Tags by path, by element, with a deadband, with a method: against a real server with a tree."""
 
 import asyncio
+import time
 from dataclasses import replace
 
 import pytest
@@ -54,8 +55,6 @@ async def connect(conformance, tree):
 
 
 def _now() -> Instant:
-    import time
-
     return Instant(time.monotonic_ns(), time.time_ns())
 
 
@@ -66,9 +65,12 @@ async def becomes(driver, sink, tag: int, *, value=None, quality=Quality.GOOD) -
         driver.start_scan(0)
         return sink.quality.get(tag) == quality and value in (None, sink.values.get(tag))
 
+    scan = asyncio.Event()
     async with asyncio.timeout(10):
         while not as_it_should_be():
-            await asyncio.sleep(0.05)
+            scan.clear()
+            asyncio.get_running_loop().call_later(0.05, scan.set)
+            await scan.wait()
 
 
 @BOTH

@@ -58,7 +58,7 @@ def test_value_that_does_not_fit_is_refused_in_words(kind, value, why):
         (TimeoutError(), "no answer within 2 s"),
         (OSError(113, "No route to host"), "No route to host. Check the address"),
         (ua.uaerrors.BadUserAccessDenied(), "'user' and 'password_file'"),
-        (ua.uaerrors.BadCertificateTimeInvalid(), "Compare its clock with ours"),
+        (ua.uaerrors.BadCertificateTimeInvalid(), "Compare the two clocks"),
         (ua.uaerrors.BadTooManySessions(), "no room for one more session"),
         (ua.uaerrors.BadInternalError(), "BadInternalError"),
     ],

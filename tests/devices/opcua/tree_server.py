@@ -180,7 +180,7 @@ async def main() -> None:
     async with server:
         say("ready")
         while line := await reader.readline():
-            command, name, value = (line.decode().split() + [""])[:3]
+            command, name, value = [*line.decode().split(), ""][:3]
             await plant.obey(command, name, value)
             say("done")
 
