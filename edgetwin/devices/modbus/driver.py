@@ -89,7 +89,8 @@ class ModbusDriver:
             async with asyncio.timeout(timeout_s):
                 await port.join(self._lane)
         except TimeoutError:
-            raise self._lost_by(words.unanswered_connect(timeout_s)) from None
+            cause = words.unanswered_connect(timeout_s, self._settings.transport)
+            raise self._lost_by(cause) from None
         except OSError as error:
             raise self._lost_by(words.unreachable(error, self._settings.transport)) from error
         if is_suspect:

@@ -275,7 +275,9 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop: the connection is gone."""
-        self.end(words.line_closed(exc))
+        if self._transport is not None:
+            is_tls = self._transport.get_extra_info("sslcontext") is not None
+            self.end(words.line_closed(exc, is_tls=is_tls))
         self.closed.set()
 
     def end(self, cause: str, of_open: Failure | None = None) -> None:

@@ -6,7 +6,6 @@ kernel's leave, not checked: every frame has a CRC, and a byte with a wrong pari
 """
 
 import asyncio
-import errno
 import fcntl
 import os
 import termios
@@ -45,7 +44,7 @@ class SerialTransport(asyncio.Transport):
             self._unsent = bytes(data)
             self._send()
         if len(self._unsent) > _MOST_UNSENT:
-            self._end(OSError(errno.ENOBUFS, "the port takes no more bytes"))
+            self._fail("it takes no more bytes")
 
     def _send(self) -> None:
         try:
@@ -53,7 +52,7 @@ class SerialTransport(asyncio.Transport):
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError as error:
-            self._end(error)
+            self._fail(error.strerror or str(error))
             return
         self._unsent = self._unsent[sent:]
         if self._unsent:
@@ -67,12 +66,12 @@ class SerialTransport(asyncio.Transport):
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._end(error)
+            self._fail(error.strerror or str(error))
             return
         if data:
             self._protocol.data_received(data)
         else:
-            self._end(OSError(errno.EIO, "it hung up"))
+            self._fail("it hung up")
 
     def is_closing(self) -> bool:
         """Whether it is closed."""
@@ -85,6 +84,9 @@ class SerialTransport(asyncio.Transport):
     def abort(self) -> None:
         """Close at once."""
         self._end(None)
+
+    def _fail(self, reason: str) -> None:
+        self._end(words.Told(words.port_gone(reason)))
 
     def _end(self, error: OSError | None) -> None:
         if self._fd < 0:

@@ -118,6 +118,11 @@ def port_taken(path: str) -> str:
     )
 
 
+def port_gone(reason: str) -> str:
+    """An open serial port has failed."""
+    return f"the port failed ({reason}). Check that the adapter is plugged in and has power"
+
+
 def no_such_baud(path: str, baud: int) -> str:
     """The operating system does not know the speed."""
     return f"this system cannot set {path} to {baud} baud. Write another `baud`"
@@ -139,11 +144,12 @@ def unusable_file(what: str, error: OSError) -> str:
     return f"the {what} cannot be used: {reason}. Check the path, and that edgetwin may read it"
 
 
-def unanswered_connect(timeout_s: float) -> str:
+def unanswered_connect(timeout_s: float, transport: Transport = Transport.TCP) -> str:
     """Nobody answered the knock."""
+    tls = ", that its port speaks TLS" if transport is Transport.TLS else ""
     return (
         f"nothing answered within {timeout_s:g} s. Check that the device has power and its cable, "
-        "that `address` is right, and that no firewall stands between"
+        f"that `address` is right{tls}, and that no firewall stands between"
     )
 
 
@@ -182,12 +188,19 @@ def behind_gateway(unit: int, words: str) -> str:
     )
 
 
-def line_closed(error: Exception | None) -> str:
+def line_closed(error: Exception | None, *, is_tls: bool = False) -> str:
     """The other side, or the network, ended the connection."""
+    if error is None and is_tls:  # TLS 1.3 refuses our certificate only after the handshake
+        return (
+            "the device closed the connection. It may have restarted, or not accept our "
+            "certificate. Check `cert_file` and `key_file`"
+        )
     if error is None:
         return "the device closed the connection. It may have restarted, or serve too many clients"
+    if isinstance(error, Told):
+        return str(error)
     if isinstance(error, ssl.SSLError):
-        return _no_tls(error)  # TLS 1.3 refuses our certificate only after the handshake
+        return _no_tls(error)
     if isinstance(error, TimeoutError) or getattr(error, "errno", 0) == errno.ETIMEDOUT:
         return "the network no longer delivers. Check the cable and the device's power"
     return f"the connection broke ({error}). Check the cable and the device's power"

@@ -119,7 +119,8 @@ class Wire(asyncio.Transport):
         device.wire = self
 
     def write(self, data: bytes) -> None:
-        assert self.up
+        if not self.up:
+            return  # the other side has gone, and its leaving is still under way
         for frame in self.device.speech.split(data):
             self.sent.append(frame)
             self.device.asked(self, frame)
