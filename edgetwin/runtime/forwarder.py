@@ -1,23 +1,26 @@
 """One upstream: its records from the outbox to its broker, in order, each until it is acknowledged.
 
-    wake ─▶ read the next records behind ``sent`` ─▶ publish, a window at most in flight
-    PUBACK ─▶ ``acked`` moves over the unbroken front of what was sent; the office saves it
+    wake ─▶ read the next records of a lane ─▶ publish, a window at most in flight and unsaved
+    PUBACK ─▶ ``acked`` and ``beyond`` move (lanes.py); the office saves them
 
-A new connection starts again behind ``acked``. Birth and status are retained and go first.
+A new connection starts again behind ``acked``. Birth and status are retained and go first. Who
+comes back to more than a few windows asks the office to close all streams, and then sends what is
+new as it comes, and the past behind it: at a pace the broker can be asked for, and in what the
+live lane leaves of the window.
 """
 
 import asyncio
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from edgetwin.core import payload
 from edgetwin.core.errors import StorageError
 from edgetwin.core.payload import Gap
-from edgetwin.core.plan import GatewayPlan, UpstreamPlan
+from edgetwin.core.plan import SECOND, GatewayPlan, UpstreamPlan
 from edgetwin.core.reading import Instant
-from edgetwin.storage.outbox import Record
+from edgetwin.runtime.lanes import Lane, Lanes, Pace
+from edgetwin.storage.outbox import Done, Record
 from edgetwin.storage.store import Store
 from edgetwin.upstream.mqtt import MqttLink
 from edgetwin.upstream.mqtt_dial import Message
@@ -32,33 +35,20 @@ _DISK_WAIT_S = 1.0
 _FLUSH_S = 1.0
 _FAREWELL_S = 1.0
 _HEADER_BYTES = 64
-
-
-@dataclass(slots=True)
-class _Flight:
-    """What is in flight: token to position, in order of sending."""
-
-    sent: int
-    acked: int
-    open: dict[int, int] = field(default_factory=dict)
-    done: set[int] = field(default_factory=set)
-
-    def take_off(self, token: int, position: int) -> None:
-        self.open[token] = self.sent = position
-
-    def land(self, token: int) -> bool:
-        """Note a PUBACK; ``acked`` moves as far as nothing before it is still open."""
-        if token not in self.open:
-            return False
-        self.done.add(token)
-        while self.open and (first := next(iter(self.open))) in self.done:
-            self.acked = self.open.pop(first)
-            self.done.discard(first)
-        return True
+_PACE_S = 0.05
+_LONG = 5  # windows; a shorter backlog is sent in half a second, and needs no lane of its own
+_LEAST_PACE = 200.0  # records a second
+_SPEED = 40  # so many times faster than it was made, a backlog is sent
+_SHARE = 0.75  # of the window, for the past
+_GROUP = 5  # records of the past that are worth a reading
 
 
 class Forwarder:
-    """Keeps one upstream supplied. ``on_gap`` is told of records that its broker can never take."""
+    """Keeps one upstream supplied.
+
+    ``on_gap`` is told of records that its broker can never take, ``on_ready`` is called when
+    something should be saved soon: ``wants_saving``, ``wants_closing``.
+    """
 
     def __init__(
         self,
@@ -67,6 +57,7 @@ class Forwarder:
         store: Store,
         now: Callable[[], Instant],
         on_gap: Callable[[Gap], None],
+        on_ready: Callable[[], None],
     ) -> None:
         self.plan = plan
         self.name = plan.name
@@ -79,9 +70,12 @@ class Forwarder:
         self._store = store
         self._now = now
         self._on_gap = on_gap
+        self._on_ready = on_ready
+        self.wants_closing = False
         self._link = MqttLink(plan.broker, self._landed)
         self._wake = asyncio.Event()
-        self._flight = _Flight(0, 0)
+        self._lanes = Lanes(0)
+        self._pace = Pace(_LEAST_PACE)
         self._log = ""
         self._wait = _FIRST_WAIT_S
         self._jitter = random.Random()  # noqa: S311 spreads reconnects; nothing secret
@@ -89,7 +83,30 @@ class Forwarder:
     @property
     def acked(self) -> int:
         """The position in the outbox's present log up to which the broker has everything."""
-        return self._flight.acked if self._log == self._store.outbox.log else 0
+        return self._lanes.acked if self._log == self._store.outbox.log else 0
+
+    @property
+    def beyond(self) -> tuple[int, ...]:
+        """What the broker has ahead of that, and the disk does not know yet."""
+        return self._lanes.beyond if self._log == self._store.outbox.log else ()
+
+    @property
+    def wants_saving(self) -> bool:
+        """Nothing more is sent until what is acknowledged is saved."""
+        return 2 * self._lanes.fresh >= self._link.window and (
+            not self._lanes.past.done or self._lanes.live.sent < self._store.outbox.head
+        )
+
+    def saved(self, done: Done) -> None:
+        """So much is on disk now."""
+        if self._log != self._store.outbox.log:
+            return  # a new log in place of a damaged one
+        name = self.name
+        self._lanes.saved(done.upto.get(name, 0), tuple(done.beyond.get(name, ())))
+        if done.close and self.wants_closing:
+            self.wants_closing = False
+            self._lanes.restart(self._store.outbox.split)
+        self._wake.set()
 
     def wake(self) -> None:
         """There may be something new to send."""
@@ -129,7 +146,7 @@ class Forwarder:
         return next(cause for cause in causes if isinstance(cause, LinkLost))
 
     def _greet(self) -> None:
-        self._flight = _Flight(self.acked, self.acked)
+        self._begin()
         boot = self._store.outbox.boot
         born = payload.birth(self._gateway.name, boot, self._gateway.tags)
         here = payload.status(
@@ -174,49 +191,85 @@ class Forwarder:
                 log.debug("upstream %s: %s", self.name, error)  # the office tells it once
                 asyncio.get_running_loop().call_later(_DISK_WAIT_S, self._wake.set)
 
-    async def _send_more(self) -> None:
-        """Fill the window.
+    def _begin(self) -> None:
+        """Start again behind what is acknowledged; the long way needs the office's help first."""
+        if self._log == self._store.outbox.log:
+            self._lanes.restart()
+        else:
+            self._start_log()
+        backlog = self._store.outbox.backlog.get(self.name)
+        self.wants_closing = False
+        if backlog and backlog.records > _LONG * self._link.window:
+            self.wants_closing = True
+            span_s = max(1.0, (self._now().wall - backlog.oldest) / SECOND)
+            self._pace = Pace(max(_LEAST_PACE, _SPEED * backlog.records / span_s))
+            self._on_ready()
 
-        It is not refilled for every single PUBACK, so that records are read in groups.
-        """
-        enough = max(1, self._link.window // 2)
-        while (room := self._link.window - len(self._flight.open)) >= enough:
-            if self._log != self._store.outbox.log:
-                self._start_log()
-            if self._flight.sent >= self._store.outbox.head:
-                return
-            records = await self._store.read(self.name, self._flight.sent, room)
-            for record in records:
-                self._send(record)
-            if len(records) < room:
-                return
+    async def _send_more(self) -> None:
+        """Fill the window: first with what is new, then with what is left of the past."""
+        if self._log != self._store.outbox.log:
+            self._start_log()
+        if self.wants_closing:
+            return  # ``saved`` wakes again
+        window = self._link.window
+        while (room := window - self._lanes.out) > 0:
+            if not await self._send_from(self._lanes.live, room):
+                break
+        if not self._lanes.past.done:
+            await self._send_past(int(_SHARE * window) - self._lanes.out)
+        if self.wants_saving:
+            self._on_ready()
+
+    async def _send_past(self, room: int) -> None:
+        loop = asyncio.get_running_loop()
+        granted = self._pace.grant(loop.time())
+        if granted < 1:
+            loop.call_later(_PACE_S, self._wake.set)
+        elif room >= _GROUP or (room > 0 and not self._lanes.past.open):
+            self._pace.spend(await self._send_from(self._lanes.past, min(room, granted)))
+            self._wake.set()
+
+    async def _send_from(self, lane: Lane, room: int) -> int:
+        """Send the next records of a lane, ``room`` at most; how many there were."""
+        head = self._store.outbox.head if lane.until is None else lane.until
+        if lane.sent >= head:
+            lane.ended = lane.until is not None
+            return 0
+        records = await self._store.read(self.name, lane.sent, room, head)
+        for record in records:
+            self._send(record, lane)
+        if len(records) < room:
+            lane.sent, lane.ended = max(lane.sent, head), lane.until is not None
+        return len(records)
 
     def _start_log(self) -> None:
         """The first log, or a new one in place of a damaged one: positions begin anew."""
         self._log = self._store.outbox.log
-        cursor = self._store.outbox.cursors.get(self.name, 0)
-        self._flight = _Flight(cursor, cursor)
+        self._lanes = Lanes(self._store.outbox.cursors.get(self.name, 0))
 
-    def _send(self, record: Record) -> None:
+    def _send(self, record: Record, lane: Lane) -> None:
+        if self._lanes.is_known(record.position):
+            lane.sent = record.position
+            return
         topic = f"{self.plan.topic}/{record.kind}"
         content = record.payload
         if len(content) + len(topic) + _HEADER_BYTES > self._link.largest:
-            self._skip(record, len(content))
+            self._skip(record, lane, len(content))
             return
-        self._flight.take_off(self._link.publish(Message(topic, content)), record.position)
+        lane.take_off(self._link.publish(Message(topic, content)), record.position)
 
-    def _skip(self, record: Record, size: int) -> None:
+    def _skip(self, record: Record, lane: Lane, size: int) -> None:
         reason = f"{size} bytes are more than the broker takes ({self._link.largest})"
         missing = Gap(record.stream, record.sequence, record.sequence, 1, reason)
         log.error(
             "upstream %s: record %d of %s: %s", self.name, record.sequence, record.stream, reason
         )
         self._on_gap(missing)
-        self._flight.take_off(-record.position, record.position)
-        self._flight.land(-record.position)
+        lane.take_off(-record.position, record.position)
+        self._lanes.land(-record.position)
 
     def _landed(self, token: int) -> None:
-        if self._flight.land(token):
+        if self._lanes.land(token):
             self.landed += 1
         self._wait = _FIRST_WAIT_S
         self._wake.set()
@@ -250,10 +303,13 @@ class Forwarder:
         try:
             async with asyncio.timeout(_FLUSH_S):
                 while True:
-                    before = self._flight.sent
+                    before = self.landed
                     await self._send_more()
                     await self._link.settled()
-                    if self._flight.sent == before:
+                    if self.wants_saving:
+                        self._wake.clear()
+                        await self._wake.wait()
+                    elif self.landed == before:
                         return
         except TimeoutError:
             log.info("upstream %s: %d records stay in the outbox", self.name, self._waiting())

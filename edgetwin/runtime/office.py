@@ -5,12 +5,12 @@
                                                         one per upstream ◀── PUBACK ──┘
 
 One commit per round at most. Records are committed in the round they come in; the journal alone
-waits up to a second, and cursors alone until they are worth it. When the disk refuses, records wait
-in memory, the oldest dropped and counted, and are tried again; the field side never notices.
+waits up to a second, and cursors alone until somebody needs them. When the disk refuses or hangs,
+records wait in memory, the oldest dropped and counted, and are tried again; the field side never
+notices.
 """
 
 import asyncio
-import functools
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from edgetwin.core.reading import Instant
 from edgetwin.runtime.drafter import Drafter
 from edgetwin.runtime.frames import FrameQueue
 from edgetwin.storage.journal import Entry
-from edgetwin.storage.outbox import Draft, Outbox
+from edgetwin.storage.outbox import Done, Draft, Outbox
 from edgetwin.storage.store import Store
 
 if TYPE_CHECKING:
@@ -34,13 +34,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE = "outbox.db"
-_ROUND_S = 1.0  # how long a round waits for frames at most
-_REST_S = 0.05  # between rounds: at most 20 wake-ups a second
+_ROUND_S = 0.25  # how long readings wait for others
+_REST_S = 0.05  # how long events do, so that a burst of them shares a commit
+_ANSWER_S = 1.0  # how long a round waits for the disk; then it goes on without it
+_HANGS_NS = 5 * SECOND  # a disk that has not answered by then is in trouble
 _CHUNK = 50  # frames taken in without a pause: less than a millisecond
 _PENDING = 1000  # records that wait in memory for a disk that refuses
 _ENTRIES = 10_000
 _JOURNAL_NS = SECOND
-_CURSORS_NS = 10 * SECOND
+_CURSORS_NS = 60 * SECOND
 _FIRST_RETRY_NS, _LAST_RETRY_NS = SECOND, 10 * SECOND
 _CLOSE_S = 3.0
 
@@ -54,20 +56,23 @@ class Office:
         self._frames = frames
         self._now = now
         self._drafter = Drafter(plan)
-        outbox = Outbox((u.name for u in plan.upstreams), plan.outbox_bytes)
+        names = (u.name for u in plan.upstreams)
+        outbox = Outbox(names, plan.outbox_bytes, self._drafter.everyone)
         self._store = Store(plan.state / FILE, outbox, now)
         self._pending: deque[Draft] = deque()
         self._faces = self._make_faces()
+        self._native = self._make_forwarders()
         self._forwarders: tuple[Forwarder | SparkplugForwarder, ...] = (
-            *self._make_forwarders(),
+            *self._native,
             *self._faces,
         )
-        self._hurry = any(u.values for u in plan.upstreams)
         self._opened = asyncio.Event()
         self._unread: deque[Frame] = deque()  # bounded by the queue it is taken from
         self._entries: deque[Entry] = deque(maxlen=_ENTRIES)  # the oldest go: see _keep_bounds
         self._dropped: Counter[str] = Counter()
         self._commit: asyncio.Future[None] | None = None
+        self._begun = 0  # when it began
+        self._writing: deque[Draft] = deque()  # what it holds; in front of what is pending
         self._committed = 0
         self._landed: dict[str, int] = {}
         self._trouble = ""
@@ -81,7 +86,9 @@ class Office:
         from edgetwin.runtime.forwarder import Forwarder  # noqa: PLC0415 - as above
 
         return tuple(
-            Forwarder(upstream, self._plan, self._store, self._now, self._tell_gap)
+            Forwarder(
+                upstream, self._plan, self._store, self._now, self._tell_gap, self._frames.nudge
+            )
             for upstream in native
         )
 
@@ -126,7 +133,7 @@ class Office:
             "outbox_quota": self._plan.outbox_bytes,
             "boot": self._store.outbox.boot,
             "dropped_frames": self._frames.dropped,
-            "unsaved": len(self._pending) + len(self._entries),
+            "unsaved": len(self._writing) + len(self._pending) + len(self._entries),
             "storage": self._trouble,
         }
 
@@ -151,20 +158,16 @@ class Office:
         await forwarder.run()
 
     async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
         await self._keep()
         while True:
-            await self._wait_for_frames()
+            begun = loop.time()
+            self._unread.extend(await self._frames.gather(_ROUND_S))
             await self._take_all()
             await self._keep()
-            if not self._hurry:
-                await asyncio.sleep(_REST_S)
-
-    async def _wait_for_frames(self) -> None:
-        try:
-            async with asyncio.timeout(_ROUND_S):
-                self._unread.extend(await self._frames.drain())
-        except TimeoutError:
-            return
+            spare = begun + _REST_S - loop.time()
+            if spare > 0 and not any(f.wants_saving for f in self._native):
+                await asyncio.sleep(spare)
 
     async def _take_all(self) -> None:
         taken = 0
@@ -184,7 +187,7 @@ class Office:
 
     def _keep_bounds(self) -> None:
         """While the disk refuses, the oldest records go; they are counted for the gap record."""
-        while len(self._pending) > _PENDING and self._trouble:
+        while len(self._pending) > _PENDING and (self._trouble or self._commit is not None):
             self._dropped[self._pending.popleft().stream] += 1
 
     def _tell_gap(self, missing: Gap) -> None:
@@ -195,29 +198,61 @@ class Office:
     async def _keep(self, *, last: bool = False) -> None:
         """Commit what is due, if the disk may be tried again."""
         now = self._now().mono
-        if self._commit is not None or (now < self._retry_at and not last):
+        if self._commit is not None:
+            self._watch(self._commit, now)
+            return
+        if now < self._retry_at and not last:
             return
         if not self._opened.is_set() and not await self._open():
             return
-        acked = self._unsaved_cursors()
-        if not (last or self._is_due(now, acked)):
+        done = self._done()
+        if not (last or self._is_due(now, done)):
             return
-        drafts, entries = list(self._pending), list(self._entries)
-        landed = {f.name: f.landed for f in self._forwarders}
-        self._commit = asyncio.ensure_future(
-            self._store.commit([*self._gaps(), *drafts], entries, acked)
-        )
-        self._commit.add_done_callback(
-            functools.partial(self._end_commit, len(drafts), len(entries), landed)
-        )
+        self._commit = asyncio.ensure_future(self._write(done))
+        self._begun = now
         # ``wait`` does not cancel: what is being written when this task ends is written once.
-        await asyncio.wait((self._commit,))
+        await asyncio.wait((self._commit,), timeout=_ANSWER_S)
 
-    def _gaps(self) -> list[Draft]:
+    def _watch(self, commit: "asyncio.Future[None]", now: int) -> None:
+        """A disk that hangs cannot be helped, but it can be told."""
+        if not commit.done() and now - self._begun > _HANGS_NS and not self._trouble:
+            self._trouble = f"{self._store.path}: the disk does not answer. Check it"
+            log.error("%s. Control goes on; records wait in memory", self._trouble)
+
+    async def _write(self, done: Done) -> None:
+        """One commit. What it holds is pending again if it fails. Never raises."""
+        self._writing.extend(self._pending)
+        self._pending.clear()
+        told, self._dropped = self._dropped, Counter()
+        entries = list(self._entries)
+        self._entries.clear()
+        landed = {f.name: f.landed for f in self._forwarders}
+        try:
+            await self._store.commit([*self._gaps(told), *self._writing], entries, done)
+        except StorageError as error:
+            self._put_back(told, entries)
+            self._refused(error)
+        except Exception as error:  # the top of this piece of work: whatever it was, records wait
+            log.exception("the outbox failed")
+            self._put_back(told, entries)
+            self._refused(StorageError(f"{self._store.path}: {error!r}"))
+        else:
+            self._landed = landed
+            self._kept(done)
+        finally:
+            self._commit = None
+
+    def _put_back(self, told: Counter[str], entries: list[Entry]) -> None:
+        self._pending.extendleft(reversed(self._writing))
+        self._writing.clear()
+        self._dropped += told
+        self._entries = deque([*entries, *self._entries], maxlen=_ENTRIES)
+
+    def _gaps(self, dropped: Counter[str]) -> list[Draft]:
         reason = f"the disk refused to write ({self._trouble})"
         return [
             self._drafter.gap(Gap(stream, None, None, count, reason), self._now().wall)
-            for stream, count in sorted(self._dropped.items())
+            for stream, count in sorted(dropped.items())
         ]
 
     async def _open(self) -> bool:
@@ -229,44 +264,33 @@ class Office:
         self._opened.set()
         return True
 
-    def _unsaved_cursors(self) -> dict[str, int]:
+    def _done(self) -> Done:
+        """What upstreams have, and the disk does not know yet."""
         saved = self._store.outbox.cursors
-        return {f.name: f.acked for f in self._forwarders if f.acked > saved.get(f.name, 0)}
+        return Done(
+            {f.name: f.acked for f in self._forwarders if f.acked > saved.get(f.name, 0)},
+            {f.name: f.beyond for f in self._native if f.beyond},
+            close=any(f.wants_closing for f in self._native),
+        )
 
-    def _is_due(self, now: int, acked: dict[str, int]) -> bool:
+    def _is_due(self, now: int, done: Done) -> bool:
         if self._pending or (self._entries and now - self._committed >= _JOURNAL_NS):
             return True
-        if not acked:
-            return False
-        window = max(u.broker.in_flight for u in self._plan.upstreams)
-        saved = self._store.outbox.cursors
-        many = any(position - saved[name] >= window for name, position in acked.items())
-        return now - self._committed >= (SECOND if many else _CURSORS_NS)
+        if done.close or any(f.wants_saving for f in self._native):
+            return True
+        return bool(done.upto or done.beyond) and now - self._committed >= _CURSORS_NS
 
-    def _end_commit(
-        self, drafts: int, entries: int, landed: dict[str, int], commit: "asyncio.Future[None]"
-    ) -> None:
-        self._commit = None
-        error = None if commit.cancelled() else commit.exception()
-        if isinstance(error, StorageError):
-            self._refused(error)
-            return
-        if error is not None:
-            log.error("the outbox failed", exc_info=error)
-            self._refused(StorageError(f"{self._store.path}: {error!r}"))
-            return
-        for _ in range(drafts):
-            self._pending.popleft()
-        for _ in range(entries):
-            self._entries.popleft()
-        self._dropped.clear()
-        self._landed = landed
+    def _kept(self, done: Done) -> None:
+        new = bool(self._writing) or done.close
+        self._writing.clear()
         self._committed = self._now().mono
         if self._trouble:
             log.warning("%s: the disk takes records again", self._store.path)
         self._trouble, self._retry_wait = "", _FIRST_RETRY_NS
-        for forwarder in self._forwarders if drafts else ():
-            forwarder.wake()
+        for forwarder in self._native:
+            forwarder.saved(done)
+        for face in self._faces if new else ():
+            face.wake()
 
     def _refused(self, error: StorageError) -> None:
         if not self._trouble:
@@ -284,7 +308,11 @@ class Office:
         await self._take_all()
         self._pending += self._drafter.close()
         await self._keep(last=True)
-        await asyncio.gather(*(forwarder.farewell() for forwarder in self._forwarders))
-        if self._pending or self._unsaved_cursors():
+        leaving = asyncio.gather(*(forwarder.farewell() for forwarder in self._forwarders))
+        while not leaving.done():
+            await asyncio.wait((leaving,), timeout=_REST_S)
+            if any(f.wants_saving for f in self._native):
+                await self._keep(last=True)
+        if self._pending or self._done().upto or self._done().beyond:
             await self._keep(last=True)
         await self._store.close()

@@ -9,119 +9,71 @@ sent only after that; so a subscriber that holds 1 … n of a stream holds all t
 named after its log (``event@5f3a9c``): a new or replaced log starts new streams at 1 and can never
 repeat a number of an old one.
 
-The quota is hard. When it is passed the oldest records go, a sixteenth of it at once, summaries and
-values before events and gaps last, and in the same transaction a gap record per stream tells which.
+Records go in order of position, but for one case: when an upstream comes back to a long backlog,
+the present must not wait for the past. Then all streams are *closed* (a record tells their last
+numbers) and new ones begin; the new ones go first, the closed ones behind, each in order. What was
+acknowledged ahead of the cursor is struck off one by one, until the cursor has caught up.
+
+The quota is hard: room.py tells what goes when it is passed.
 
 All methods run in the database's thread, inside the transaction they are given.
 """
 
 import secrets
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from edgetwin.core import payload
-from edgetwin.core.payload import Gap
+from edgetwin.storage import facts as few
 from edgetwin.storage.database import Row, Transaction
+from edgetwin.storage.facts import Facts
+from edgetwin.storage.record import COST, Backlog, Draft, Record, cost, listed, names_in, packed
+from edgetwin.storage.room import Room
+
+__all__ = ("Backlog", "Done", "Draft", "Outbox", "Record")
 
 SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    few.SCHEMA,
     "CREATE TABLE IF NOT EXISTS records (position INTEGER PRIMARY KEY, kind TEXT, stream TEXT,"
-    " seq INTEGER, boot INTEGER, wall INTEGER, body BLOB, upstreams TEXT)",
+    " seq INTEGER, boot INTEGER, wall INTEGER, body BLOB, upstreams TEXT, level INTEGER)",
 )
-_ROW_BYTES = 100  # what a record takes beside its body: columns, page share
-_CHUNK = 1000
-_PACKED_FROM = 1000  # bodies from here on are compressed: a fifth of the bytes to write, 10 us/KB
-_OLDEST = "SELECT position, stream, seq, upstreams, length(body) FROM records"
-_DROPPED_IN_TURN = (
-    f"{_OLDEST} WHERE kind NOT IN ('event', 'gap') ORDER BY position LIMIT ?",
-    f"{_OLDEST} WHERE kind <> 'gap' ORDER BY position LIMIT ?",
-    f"{_OLDEST} ORDER BY position LIMIT ?",
-)
+_COLUMNS = "PRAGMA table_info(records)"
+_LEVEL = "ALTER TABLE records ADD COLUMN level INTEGER"
+
+
+_FAR = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A record before it has a number. ``stream`` is still without its log; ``wall`` is UTC ns."""
+class Done:
+    """What upstreams have acknowledged, by name.
 
-    kind: str
-    stream: str
-    upstreams: tuple[str, ...]
-    body: bytes
-    wall: int
+    ``upto``    everything up to this position
+    ``beyond``  these positions, ahead of that
+    ``close``   somebody has come back to a long backlog: close all streams and begin new ones
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A record on disk. ``kind`` is also the last part of its topic."""
-
-    position: int
-    kind: str
-    stream: str
-    sequence: int
-    boot: int
-    wall: int
-    stored: bytes
-
-    @property
-    def body(self) -> bytes:
-        """What was drafted."""
-        return self.stored if self.stored.startswith(b"{") else zlib.decompress(self.stored)
-
-    @property
-    def payload(self) -> bytes:
-        """What is sent."""
-        return payload.envelope(self.body, self.stream, self.sequence, self.boot)
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What an upstream has not acknowledged; ``oldest`` is when that was made (UTC ns, 0: none)."""
-
-    records: int = 0
-    oldest: int = 0
-
-
-@dataclass(slots=True)
-class _State:
-    """The few facts that change with every write: one small table, one page."""
-
-    values: dict[str, int | str]
-    changed: set[str] = field(default_factory=set)
-
-    @classmethod
-    def load(cls, tx: Transaction) -> "_State":
-        return cls({str(key): value for key, value in tx.rows("SELECT key, value FROM state")})
-
-    def number(self, key: str) -> int:
-        return int(self.values.get(key, 0))
-
-    def set(self, key: str, value: int | str) -> None:
-        if self.values.get(key) != value:
-            self.values[key] = value
-            self.changed.add(key)
-
-    def add(self, key: str, amount: int) -> int:
-        self.set(key, self.number(key) + amount)
-        return self.number(key)
-
-    def save(self, tx: Transaction) -> None:
-        tx.many(
-            "INSERT OR REPLACE INTO state VALUES (?, ?)",
-            [(key, self.values[key]) for key in sorted(self.changed)],
-        )
+    upto: Mapping[str, int] = field(default_factory=dict)
+    beyond: Mapping[str, Iterable[int]] = field(default_factory=dict)
+    close: bool = False
 
 
 class Outbox:
     """The records of all streams for these upstreams, never more than ``quota`` bytes of them."""
 
-    def __init__(self, upstreams: Iterable[str], quota: int) -> None:
+    def __init__(
+        self, upstreams: Iterable[str], quota: int, told: Iterable[str] | None = None
+    ) -> None:
+        """``told`` are the upstreams that get the records made here: gaps, and what is closed."""
         self.upstreams = tuple(upstreams)
+        self.told = self.upstreams if told is None else tuple(told)
         self.quota = quota
         self.boot = 0
         self.log = ""
         self.bytes = 0
         self.head = 0
+        self.split = 0
+        self._taken = 0
         self.cursors: Mapping[str, int] = {}
         self.backlog: Mapping[str, Backlog] = {}
 
@@ -129,151 +81,155 @@ class Outbox:
         """Count this start and note which upstreams there are; gives the names that are gone."""
         for statement in SCHEMA:
             tx.run(statement)
-        state = _State.load(tx)
-        if "log" not in state.values:
-            state.set("log", secrets.token_hex(3))
-        self.boot, self.log = state.add("boot", 1), str(state.values["log"])
-        known = {key.partition(":")[2] for key in state.values if key.startswith("cursor:")}
+        if "level" not in {row[1] for row in tx.rows(_COLUMNS)}:
+            tx.run(_LEVEL)  # a file of an older version
+        facts = Facts.load(tx)
+        if "log" not in facts.values:
+            facts.set("log", secrets.token_hex(3))
+        self.boot, self.log = facts.add("boot", 1), str(facts.values["log"])
+        known = {key.partition(":")[2] for key in facts.values if key.startswith("cursor:")}
         for name in known - set(self.upstreams):
             tx.run("DELETE FROM state WHERE key IN (?, ?)", (f"cursor:{name}", f"waiting:{name}"))
         for name in set(self.upstreams) - known:
-            state.set(f"cursor:{name}", state.number("position"))
-        self._sweep(tx, state)
-        state.save(tx)
-        self._publish(tx, state)
+            facts.set(f"cursor:{name}", facts.number("position"))
+        self._sweep(tx, facts)
+        facts.save(tx)
+        self._publish(tx, facts)
         return tuple(sorted(known - set(self.upstreams)))
 
     def write(
-        self, tx: Transaction, drafts: Iterable[Draft], acked: Mapping[str, int], wall: int
+        self,
+        tx: Transaction,
+        drafts: Iterable[Draft],
+        done: Done,
+        wall: int,
     ) -> None:
-        """Append records, move the cursors to what is acknowledged, and delete what all have."""
-        state = _State.load(tx)
-        for name, position in acked.items():
-            self._advance(tx, state, name, position)
-        self._append(tx, state, drafts)
-        if state.number("bytes") > self.quota:
-            self._append(tx, state, self._drop(tx, state, wall))
-        self._sweep(tx, state)
-        state.save(tx)
-        self._publish(tx, state)
+        """Append records, note what is acknowledged, and delete what all have."""
+        facts = Facts.load(tx)
+        for name, position in done.upto.items():
+            self._advance(tx, facts, name, position)
+        for name, positions in done.beyond.items():
+            self._strike(tx, facts, name, positions)
+        if done.close:
+            self._append(tx, facts, [self._close(facts, wall)])
+        self._append(tx, facts, drafts)
+        if facts.number("bytes") > self.quota:
+            room = Room(tx, facts, self.upstreams, self.quota, self._taken)
+            self._append(tx, facts, room.make(wall, self.told))
+        self._sweep(tx, facts)
+        facts.save(tx)
+        self._publish(tx, facts)
 
-    def read(self, tx: Transaction, upstream: str, after: int, limit: int) -> list[Record]:
-        """The next records of an upstream behind a position, oldest first."""
+    def read(
+        self, tx: Transaction, upstream: str, after: int, limit: int, until: int = _FAR
+    ) -> list[Record]:
+        """The next records of an upstream behind a position, up to another, oldest first."""
         rows = tx.rows(
             "SELECT position, kind, stream, seq, boot, wall, body FROM records"
-            " WHERE position > ? AND instr(upstreams, ?) ORDER BY position LIMIT ?",
-            (after, _list((upstream,)), limit),
+            " WHERE position > ? AND position <= ? AND instr(upstreams, ?)"
+            " ORDER BY position LIMIT ?",
+            (after, until, listed((upstream,)), limit),
         )
+        if rows:
+            self._taken = max(self._taken, rows[-1][0])
         return [Record(*row) for row in rows]
 
     # ------------------------------------------------------------ parts of a write
 
-    def _append(self, tx: Transaction, state: _State, drafts: Iterable[Draft]) -> None:
+    def _append(self, tx: Transaction, facts: Facts, drafts: Iterable[Draft]) -> None:
         rows: list[Row] = []
         for draft in drafts:
-            position = state.add("position", 1)
-            sequence = state.add(f"seq:{draft.stream}", 1)
-            stream = f"{draft.stream}@{self.log}"
-            names, body = _list(draft.upstreams), _packed(draft.body)
-            rows.append(
-                (position, draft.kind, stream, sequence, self.boot, draft.wall, body, names)
-            )
-            state.add("bytes", len(body) + _ROW_BYTES)
+            position = facts.add("position", 1)
+            sequence = facts.add(f"seq:{draft.stream}", 1)
+            names, body = listed(draft.upstreams), packed(draft.body)
+            row = (position, draft.kind, self._full(facts, draft.stream), sequence)
+            rows.append((*row, self.boot, draft.wall, body, names))
+            facts.add("bytes", cost(body))
             for name in draft.upstreams:
-                state.add(f"waiting:{name}", 1)
-        tx.many("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+                facts.add(f"waiting:{name}", 1)
+        tx.many("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)", rows)
 
-    def _advance(self, tx: Transaction, state: _State, name: str, position: int) -> None:
-        cursor = state.number(f"cursor:{name}")
+    def _full(self, facts: Facts, stream: str) -> str:
+        """A stream's name with its log and, from the second on, its section."""
+        section = facts.number("section")
+        return f"{stream}@{self.log}.{section + 1}" if section else f"{stream}@{self.log}"
+
+    def _close(self, facts: Facts, wall: int) -> Draft:
+        """End all streams here; the record that says so is the first of the next section."""
+        counted = [key for key in facts.values if key.startswith("seq:")]
+        ended = {
+            self._full(facts, key.partition(":")[2]): facts.number(key)
+            for key in sorted(counted)
+            if facts.number(key)
+        }
+        for key in counted:
+            facts.set(key, 0)
+        facts.add("section", 1)
+        facts.set("split", facts.number("position"))
+        return Draft("closed", "closed", self.told, payload.closed(ended, wall), wall)
+
+    def _strike(self, tx: Transaction, facts: Facts, name: str, positions: Iterable[int]) -> None:
+        """Note what an upstream has ahead of its cursor, on the records themselves."""
+        for position in positions:
+            rows = tx.rows(
+                f"SELECT upstreams, {COST} FROM records WHERE position = ?",  # noqa: S608 - a constant
+                (position,),
+            )
+            if not rows or name not in names_in(rows[0][0]):
+                continue
+            facts.add(f"waiting:{name}", -1)
+            left = [each for each in names_in(rows[0][0]) if each != name]
+            if left:
+                tx.run(
+                    "UPDATE records SET upstreams = ? WHERE position = ?", (listed(left), position)
+                )
+            else:
+                tx.run("DELETE FROM records WHERE position = ?", (position,))
+                facts.add("bytes", -rows[0][1])
+
+    def _advance(self, tx: Transaction, facts: Facts, name: str, position: int) -> None:
+        cursor = facts.number(f"cursor:{name}")
         if position <= cursor:
             return
         done = tx.number(
             "SELECT count(*) FROM records WHERE position > ? AND position <= ?"
             " AND instr(upstreams, ?)",
-            (cursor, position, _list((name,))),
+            (cursor, position, listed((name,))),
         )
-        state.add(f"waiting:{name}", -done)
-        state.set(f"cursor:{name}", position)
+        facts.add(f"waiting:{name}", -done)
+        facts.set(f"cursor:{name}", position)
 
-    def _sweep(self, tx: Transaction, state: _State) -> None:
+    def _sweep(self, tx: Transaction, facts: Facts) -> None:
         """Delete what every upstream has. One that waits for nothing stands at the head."""
-        head = lowest = state.number("position")
+        head = lowest = facts.number("position")
         for name in self.upstreams:
-            if state.number(f"waiting:{name}") <= 0:
-                state.set(f"cursor:{name}", head)
-            lowest = min(lowest, state.number(f"cursor:{name}"))
+            if facts.number(f"waiting:{name}") <= 0:
+                facts.set(f"cursor:{name}", head)
+            lowest = min(lowest, facts.number(f"cursor:{name}"))
         freed = tx.number(
-            "SELECT sum(length(body) + ?) FROM records WHERE position <= ?", (_ROW_BYTES, lowest)
+            f"SELECT sum({COST}) FROM records WHERE position <= ?",  # noqa: S608 - a constant
+            (lowest,),
         )
         if freed:
             tx.run("DELETE FROM records WHERE position <= ?", (lowest,))
-            state.add("bytes", -freed)
+            facts.add("bytes", -freed)
 
-    def _drop(self, tx: Transaction, state: _State, wall: int) -> list[Draft]:
-        """Make room: the oldest go. Gives the gap records that say so."""
-        room = self.quota - self.quota // 16
-        gone: dict[str, list[int]] = {}
-        for oldest in _DROPPED_IN_TURN:
-            while state.number("bytes") > room:
-                rows = tx.rows(oldest, (_CHUNK,))
-                if not rows:
-                    break
-                self._delete(tx, state, rows, room, gone)
-        return [self._gap(stream, numbers, wall) for stream, numbers in gone.items()]
-
-    def _delete(
-        self,
-        tx: Transaction,
-        state: _State,
-        rows: list[Row],
-        room: int,
-        gone: dict[str, list[int]],
-    ) -> None:
-        dropped: list[Row] = []
-        for position, stream, sequence, names, size in rows:
-            if state.number("bytes") <= room:
-                break
-            state.add("bytes", -size - _ROW_BYTES)
-            for name in _names(names):
-                if name in self.upstreams and position > state.number(f"cursor:{name}"):
-                    state.add(f"waiting:{name}", -1)
-            gone.setdefault(stream, []).append(sequence)
-            dropped.append((position,))
-        tx.many("DELETE FROM records WHERE position = ?", dropped)
-
-    def _gap(self, stream: str, numbers: list[int], wall: int) -> Draft:
-        reason = f"the outbox is full ({self.quota} bytes): the oldest records were dropped"
-        missing = Gap(stream, numbers[0], numbers[-1], len(numbers), reason)
-        return Draft("gap", "gap", self.upstreams, payload.gap(missing, wall), wall)
-
-    def _publish(self, tx: Transaction, state: _State) -> None:
+    def _publish(self, tx: Transaction, facts: Facts) -> None:
         """Leave new figures for the event loop: whole objects, replaced and never changed."""
         backlog = {}
         for name in self.upstreams:
-            waiting = state.number(f"waiting:{name}")
-            cursor = state.number(f"cursor:{name}")
+            waiting = facts.number(f"waiting:{name}")
+            cursor = facts.number(f"cursor:{name}")
             oldest = self._oldest(tx, name, cursor) if waiting > 0 else 0
             backlog[name] = Backlog(waiting, oldest)
-        self.bytes, self.head = state.number("bytes"), state.number("position")
-        self.cursors = {name: state.number(f"cursor:{name}") for name in self.upstreams}
+        self.bytes, self.head = facts.number("bytes"), facts.number("position")
+        self.split = facts.number("split")
+        self.cursors = {name: facts.number(f"cursor:{name}") for name in self.upstreams}
         self.backlog = backlog
 
     def _oldest(self, tx: Transaction, name: str, cursor: int) -> int:
         return tx.number(
             "SELECT wall FROM records WHERE position > ? AND instr(upstreams, ?)"
             " ORDER BY position LIMIT 1",
-            (cursor, _list((name,))),
+            (cursor, listed((name,))),
         )
-
-
-def _list(names: Iterable[str]) -> str:
-    """``,cloud,plant,``: the form in which a record says for whom it is, findable by ``instr``."""
-    return f",{','.join(names)},"
-
-
-def _names(text: str) -> list[str]:
-    return text.strip(",").split(",")
-
-
-def _packed(body: bytes) -> bytes:
-    return zlib.compress(body, 1) if len(body) >= _PACKED_FROM else body

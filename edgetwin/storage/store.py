@@ -6,7 +6,7 @@ damaged ─▶ the file is set aside, a fresh one started, and its first record 
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from edgetwin.core.payload import Gap
 from edgetwin.core.reading import Instant
 from edgetwin.storage.database import Damaged, Database, Transaction
 from edgetwin.storage.journal import Entry, Journal, Written
-from edgetwin.storage.outbox import Draft, Outbox, Record
+from edgetwin.storage.outbox import Done, Draft, Outbox, Record
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _RESERVE = 8 << 20  # left free for SQLite's own log, so that acknowledged records can be deleted
 _LEAST = 256 << 10
+_NONE = Done()
 
 
 class Store:
@@ -49,7 +50,7 @@ class Store:
             await self._replace(why)
 
     async def commit(
-        self, drafts: Sequence[Draft], entries: Sequence[Entry], acked: Mapping[str, int]
+        self, drafts: Sequence[Draft], entries: Sequence[Entry], done: Done = _NONE
     ) -> None:
         """Make all this durable, or nothing of it.
 
@@ -61,19 +62,22 @@ class Store:
         def work(tx: Transaction) -> None:
             self.outbox.quota = self._room(tx)
             told = [self._tell(gap, stamp) for gap in self._lost]
-            self.outbox.write(tx, [*told, *drafts], acked, stamp)
+            self.outbox.write(tx, [*told, *drafts], done, stamp)
             self._journal.write(tx, self.outbox.boot, entries)
 
         await self._run(work)
         self._lost.clear()
 
-    async def read(self, upstream: str, after: int, limit: int) -> list[Record]:
-        """The next records of an upstream behind a position, oldest first.
+    async def read(
+        self, upstream: str, after: int, limit: int, until: int | None = None
+    ) -> list[Record]:
+        """The next records of an upstream behind a position, up to another, oldest first.
 
         Raises:
             StorageError: the disk refuses. It may be tried again.
         """
-        return await self._run(lambda tx: self.outbox.read(tx, upstream, after, limit))
+        last = self.outbox.head if until is None else until
+        return await self._run(lambda tx: self.outbox.read(tx, upstream, after, limit, last))
 
     async def journal(self, limit: int) -> list[Written]:
         """The newest entries of the journal, newest first.
@@ -130,4 +134,4 @@ class Store:
         await self._open()
 
     def _tell(self, gap: Gap, wall: int) -> Draft:
-        return Draft("gap", "gap", self.outbox.upstreams, payload.gap(gap, wall), wall)
+        return Draft("gap", "gap", self.outbox.told, payload.gap(gap, wall), wall)

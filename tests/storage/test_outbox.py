@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetwin.storage.database import Database
-from edgetwin.storage.outbox import Draft, Outbox
+from edgetwin.storage.outbox import Done, Draft, Outbox
 
 BOTH = ("cloud", "plant")
 
@@ -30,7 +30,7 @@ class Box:
         return await self.database.run(self.outbox.open)
 
     async def write(self, *drafts, wall=9, **acked):
-        await self.database.run(lambda tx: self.outbox.write(tx, drafts, acked, wall))
+        await self.database.run(lambda tx: self.outbox.write(tx, drafts, Done(acked), wall))
 
     async def read(self, upstream="cloud", after=0, limit=1000):
         return await self.database.run(lambda tx: self.outbox.read(tx, upstream, after, limit))
