@@ -20,6 +20,7 @@ _COMMANDS = {
     "status": ("[CONFIG]", "how a running gateway is"),
     "tags": ("[PATTERN]", "every value: quality, times, age"),
     "loop": ("NAME MODE", "set a loop to off, shadow or auto"),
+    "alarm": ("[NAME DO]", "what is not normal; acknowledge, shelve 1 h, unshelve"),
     "learn": ("CONFIG", "learn what is normal, without control or upstream"),
     "replay": ("RECORDING", "run a recording again and compare every frame"),
 }
@@ -115,7 +116,11 @@ def _asking(commands: "argparse._SubParsersAction[_Parser]") -> None:
     loop = _command(commands, "loop", "ask")
     loop.add_argument("name", help="the loop's name")
     loop.add_argument("mode", choices=("off", "shadow", "auto"))
-    for command in (status, tags, loop):
+    alarm = _command(commands, "alarm", "ask")
+    alarm.add_argument("name", nargs="?", help="such as skid/pressure.high, or 'skid/*'")
+    alarm.add_argument("action", nargs="?", choices=("ack", "shelve", "unshelve"))
+    alarm.add_argument("span", nargs="*", help="how long it stays on the shelf, such as 1 h")
+    for command in (status, tags, loop, alarm):
         command.add_argument("--json", action="store_true", help="for programs")
         _of_a_gateway(command)
     status.add_argument("config_file", nargs="?", metavar="CONFIG", help="same as --config")

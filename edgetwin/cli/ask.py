@@ -5,7 +5,7 @@ import getpass
 import json
 from pathlib import Path
 
-from edgetwin.cli.screens import status_screen, tags_screen
+from edgetwin.cli.screens import alarm_lines, status_screen, tags_screen
 from edgetwin.cli.state import named_state, only_state
 from edgetwin.status import control
 
@@ -34,6 +34,23 @@ def loop(options: argparse.Namespace) -> int:
     else:
         print("\n".join([*answer["events"], f"{answer['loop']}: {answer['state']}"]))
     return 0 if answer["mode"] == options.mode else 1
+
+
+def alarm(options: argparse.Namespace) -> int:
+    """Show what is not normal, or acknowledge, shelve or unshelve alarms."""
+    request = {
+        "do": "alarm",
+        "name": options.name or "*",
+        "action": options.action or "show",
+        "span": " ".join(options.span),
+        "by": getpass.getuser(),
+    }
+    answer = control.ask(_state(options), request)
+    if options.json:
+        print(json.dumps(answer, indent=1))
+    else:
+        print("\n".join(answer["events"] or alarm_lines(answer["alarms"])))
+    return 0
 
 
 def _state(options: argparse.Namespace) -> Path:

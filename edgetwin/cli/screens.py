@@ -5,6 +5,7 @@ import textwrap
 from typing import Any
 
 _MANY = 3
+_ASIDE = ("returned", "latched", "shelved", "suppressed")
 _WIDTH = 100
 _INDENT = 10
 _HEAD: tuple[str, ...] = (
@@ -22,6 +23,7 @@ def status_screen(s: dict[str, Any]) -> str:
     rows.append(("tags", _tags(s["tags"])))
     rows += [("model", _detector(d)) for d in s["detectors"]]
     rows += [("loop", _loop(x)) for x in s["loops"]]
+    rows += _alarms(s["alarms"])
     rows += _upstreams(s["office"])
     rows.append(("latency", _latency(s)))
     rows.append(("memory", f"{s['rss_mb']} MB, CPU {_share(s)} since the start"))
@@ -81,6 +83,33 @@ def _loop(x: dict[str, Any]) -> str:
     pv, sp = (f"{name} {number(x[name])} {x['unit']}".rstrip() for name in ("pv", "sp"))
     out, mv = (f"{number(x[name])} {x['mv_unit']}".rstrip() for name in ("out", "mv"))
     return f"{x['name']}: {x['state']}; {pv}, {sp}, output {out} (at the device {mv})"
+
+
+def _alarms(alarms: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """One line: those that are on, by their names, and how many are put aside."""
+    active = [a for a in alarms if a["active"]]
+    aside = [f"{n} {word}" for word in _ASIDE if (n := sum(a["state"] == word for a in alarms))]
+    names = [f"{a['name']} ({_standing(a)})" for a in active[:_MANY]]
+    more = [f"{len(active) - _MANY} more (edgetwin alarm)"] if len(active) > _MANY else []
+    text = ", ".join([*names, *more]) if active else "none on"
+    return [("alarms", "; ".join([text, *aside]))] if alarms else []
+
+
+def _standing(a: dict[str, Any]) -> str:
+    words = "not acknowledged" if a["state"] == "unacknowledged" else a["state"]
+    return f"{number(a['value'])} {a['unit']}".rstrip() + f", {words}"
+
+
+def alarm_lines(alarms: list[dict[str, Any]]) -> list[str]:
+    """Every alarm that is not normal, the most urgent first."""
+    return [_alarm(a) for a in alarms] or ["all alarms are normal"]
+
+
+def _alarm(a: dict[str, Any]) -> str:
+    by = f" by {a['by']}" if a["by"] else ""
+    since = f"{_standing(a)}{by} since {a['since']}"
+    advice = f". {a['advice']}" if a["active"] and a["advice"] else ""
+    return f"{a['name']} (priority {a['priority']}): {since}{advice}"
 
 
 def _upstreams(office: dict[str, Any]) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgetwin.core.alarm import AlarmState
 from edgetwin.core.engine import Engine
 from edgetwin.core.plan import GatewayPlan
 from edgetwin.core.quality import Quality
@@ -46,6 +47,7 @@ def report(parts: Parts, now: Instant, office: Mapping[str, Any], recording: str
             for d in engine.detectors
         ],
         "loops": [_loop(engine, i) for i in range(len(engine.loops))],
+        "alarms": alarms(engine),
         "writes": parts.field.writes_started,
         "readings": {"taken": parts.field.readings_taken, "good": parts.field.good_taken},
         "sense_to_write_us": parts.field.latency.quantiles_us(),
@@ -115,6 +117,26 @@ def _loop(engine: Engine, index: int) -> dict[str, Any]:
         **_value(engine, loop.plan.out_tag, "out"),
         **_value(engine, loop.plan.mv, "mv"),
     }
+
+
+def alarms(engine: Engine) -> list[dict[str, Any]]:
+    """Every alarm that is not normal, the most urgent first."""
+    on = (AlarmState.UNACKNOWLEDGED, AlarmState.ACKNOWLEDGED)
+    return [
+        {
+            "name": each.plan.name,
+            "state": str(each.state),
+            "active": each.state in on,
+            "since": utc(each.since),
+            "by": each.by,
+            "priority": each.plan.priority,
+            "advice": each.plan.advice,
+            "limit": each.plan.limit,
+            "unit": engine.plan.tags[each.plan.tag].unit,
+            **_value(engine, each.plan.tag, "value"),
+        }
+        for each in engine.annunciator.standing
+    ]
 
 
 def _value(engine: Engine, tag: int, name: str) -> dict[str, Any]:
