@@ -48,6 +48,10 @@ loops:
 """
 
 
+def all_up(status):
+    return all(d["up"] and d["good"] == d["tags"] for d in status["devices"])
+
+
 def held(pid):
     """File descriptors, threads, and resident memory in MB of a process."""
     process = Path(f"/proc/{pid}")
@@ -62,21 +66,19 @@ async def test_devices_killed_again_and_again_are_read_again_and_leave_nothing_b
     async with run_gateway(text) as gateway:
         before = None
         for _ in range(ROUNDS):
-            for tag in ("skid/p", "meter/flow"):
-                await gateway.until_tag(tag, "good", 10)
+            await gateway.until(all_up, 10)
             before = before or held(gateway.process.pid)
             await asyncio.gather(skid.kill(), meter.kill())
             for tag in ("skid/p", "meter/flow"):
                 await gateway.until_tag(tag, "bad", 3)
             await asyncio.gather(skid.start(), meter.start())
-        status = await gateway.until(
-            lambda s: [d["connects"] for d in s["devices"]] == [ROUNDS + 1] * 2
-        )
+        status = await gateway.until(all_up, 10)
         after = held(gateway.process.pid)
         assert [d["losses"] for d in status["devices"]] == [ROUNDS, ROUNDS]
+        assert [d["connects"] for d in status["devices"]] == [ROUNDS + 1, ROUNDS + 1]
         await gateway.until(lambda s: s["loops"][0]["state"] == "auto")
         assert await gateway.end() == 0
-    # A leak would leave one a round; our own question, and the pool for blocking calls, leave fewer.
+    # A leak would leave one a round; our question, and the pool for blocking calls, leave fewer.
     assert after[0] < before[0] + ROUNDS, "descriptors were left behind"
     assert after[1] < before[1] + ROUNDS, "threads were left behind"
     assert after[2] - before[2] < 3e6
