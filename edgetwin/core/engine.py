@@ -147,7 +147,7 @@ class Engine:
         device = self.plan.devices[cause.device]
         if self.watch.link(cause):
             kind = EventKind.DEVICE_BACK if cause.up else EventKind.DEVICE_LOST
-            text = f"{device.name} answers" if cause.up else cause.reason
+            text = cause.reason or f"{device.name} answers"
             turn.events.append(Event(kind, device.name, text))
         if not cause.up:
             for group in device.groups:

@@ -118,9 +118,9 @@ class Field:
         """A device is connected: writes for it go to this driver."""
         self._drivers[device] = driver
 
-    def device_up(self, device: int) -> None:
-        """A device answers."""
-        self.turn(Link(device, up=True))
+    def device_up(self, device: int, words: str = "") -> None:
+        """A device answers; ``words`` tell of its way back."""
+        self.turn(Link(device, up=True, reason=words))
 
     def device_down(self, device: int, reason: str) -> None:
         """A device is lost, and why."""

@@ -75,6 +75,9 @@ def _device(supervisor: Supervisor, engine: Engine) -> dict[str, Any]:
         "good": good,
         "connects": health.connects,
         "losses": health.losses,
+        "tries": health.tries,
+        "driver_failures": health.failures,
+        "quarantined": health.quarantined,
         "overruns": health.overruns + sum(job.missed for job in health.jobs),
     }
 

@@ -7,13 +7,17 @@
 A connection is not an answer: with a wrong unit id behind a gateway it stands, and nobody speaks.
 So a device is up from its first answer on. Until then the wait doubles, from half a second to the
 device's ``retry``.
+
+A driver that fails by itself (any exception but DeviceLost) is replaced by a new one: three times
+within a minute, then once a minute (``relapse``). Nothing it raises reaches another device
+(``guarded``).
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +25,10 @@ from edgetwin.core.errors import DeviceLost
 from edgetwin.core.plan import SECOND, DevicePlan
 from edgetwin.core.quality import Quality
 from edgetwin.devices.driver import Driver
+from edgetwin.runtime import clock
 from edgetwin.runtime.field import Field
+from edgetwin.runtime.guarded import GuardedDriver
+from edgetwin.runtime.relapse import QUARANTINE, RESTARTS, WITHIN, Relapses
 from edgetwin.runtime.scheduler import Job, Scheduler
 
 log = logging.getLogger("edgetwin.device")
@@ -31,15 +38,29 @@ _LISTEN = SECOND // 20
 _NO_ANSWER = (Quality.NOT_YET_READ, Quality.NO_COMMUNICATION, Quality.DEVICE_FAULT)
 
 
+class Time(NamedTuple):
+    """The clock a supervisor goes by, and how it waits (seconds)."""
+
+    mono: Callable[[], int] = clock.monotonic_ns
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
 @dataclass(slots=True)
 class Health:
-    """What is known of one device's line, for status. ``losses`` counts those that were up."""
+    """What is known of one device's line, for status.
+
+    ``losses`` counts those that were up, ``failures`` the driver's own; ``tries`` are the
+    connections tried since it was last up.
+    """
 
     up: bool = False
     reason: str = "not connected yet"
     connects: int = 0
     losses: int = 0
+    failures: int = 0
+    tries: int = 0
     overruns: int = 0
+    quarantined: bool = False
     jobs: list[Job] = field(default_factory=list)
 
 
@@ -52,6 +73,7 @@ class Supervisor:
         make: Callable[[], Driver],
         parts: tuple[Field, Scheduler],
         offset: int,
+        time: Time | None = None,
     ) -> None:
         """``offset`` ns shifts this device's grid, so that equal devices do not all ask at once."""
         self.plan = plan
@@ -59,37 +81,78 @@ class Supervisor:
         self._make = make
         self._field, self._scheduler = parts
         self._offset = offset
+        self._time = time or Time()
+        self._relapses = Relapses()
+        self._down_since = 0
+        self._failure = ""
 
     async def run(self) -> None:
         """Connect, scan, and start again, until cancelled."""
-        driver = self._make()
+        driver: GuardedDriver | None = None
         wait = _FIRST_WAIT
         while True:
-            since = self.health.connects
+            since, told = self.health.connects, self.health.failures
+            self.health.tries += 1
             try:
-                await driver.connect()
-                self._scan_all(driver)
-                await driver.lost()
+                driver = driver or GuardedDriver(self._make(), self._field.written)
+                await self._live(driver)
             except DeviceLost as error:
                 self._down(str(error))
-            except Exception as error:  # a driver's bug must not end the others; it is told in full
-                log.exception("%s: the driver failed", self.plan.name)
-                self._down(f"{self.plan.name}: the driver failed ({error!r}); see the log")
+                wait = self._wait_after(wait, since)
+            except Exception as error:  # noqa: BLE001 (a driver's bug must not end the others)
+                wait = self._failed(error)
             finally:
                 self._stop_scans()
-                await driver.close()
-            wait = _FIRST_WAIT if self.health.connects > since else min(2 * wait, self.plan.retry)
-            await asyncio.sleep(wait / SECOND)
+                if driver is not None:
+                    await driver.close()
+            if driver is not None and driver.broken is not None:
+                if self.health.failures == told:  # it broke as it was closed
+                    wait = self._failed(driver.broken)
+                driver = None  # what it still holds nobody knows: the next one is new
+            await self._time.sleep(wait / SECOND)
 
-    def _scan_all(self, driver: Driver) -> None:
+    async def _live(self, driver: GuardedDriver) -> None:
+        """One life of a connection.
+
+        Raises:
+            Exception: how it ended.
+        """
+        await driver.connect()
+        self._scan_all(driver)
+        await driver.lost()
+
+    def _wait_after(self, last: int, connects: int) -> int:
+        """A device that had answered is tried again at once, another one ever more rarely."""
+        return _FIRST_WAIT if self.health.connects > connects else min(2 * last, self.plan.retry)
+
+    def _failed(self, error: Exception) -> int:
+        """Tell of the driver's own failure; how long to leave it alone."""
+        name, health = self.plan.name, self.health
+        health.failures += 1
+        was = self._relapses.quarantined
+        wait = self._relapses.failed(self._time.mono())
+        health.quarantined = self._relapses.quarantined
+        if not health.quarantined:
+            log.error("%s: the driver failed; it starts again", name, exc_info=error)
+            self._failure = f"{name}: the driver failed ({error!r}); see the log"
+        elif not was:
+            self._failure = (
+                f"{name}: the driver failed {RESTARTS + 1} times within {WITHIN // SECOND} s "
+                f"({error!r}); it is tried again every {QUARANTINE // SECOND} s. Please report this"
+            )
+        self._down(self._failure)
+        return wait
+
+    def _scan_all(self, driver: GuardedDriver) -> None:
         self._field.attach(self.plan.index, driver)
         for group in self.plan.groups:
             scan = self._scan(driver, group.number)
             scan()  # the first values are wanted now, the grid is for the rest
-            self.health.jobs.append(self._scheduler.every(group.period, scan, self._offset))
+            offset = self._offset % group.period or group.period
+            self.health.jobs.append(self._scheduler.every(group.period, scan, offset))
         self.health.jobs.append(self._scheduler.every(_LISTEN, self._listen))
 
-    def _scan(self, driver: Driver, group: int) -> Callable[[], None]:
+    def _scan(self, driver: GuardedDriver, group: int) -> Callable[[], None]:
         def scan() -> None:
             if not driver.start_scan(group):
                 self.health.overruns += 1
@@ -103,12 +166,23 @@ class Supervisor:
         if np.isin(quality[tags], _NO_ANSWER).all():
             return
         self._scheduler.cancel(self.health.jobs.pop())
-        self.health.up, self.health.reason = True, ""
+        self._field.device_up(self.plan.index, self._back())
+        self.health.up, self.health.reason, self.health.quarantined = True, "", False
         self.health.connects += 1
-        self._field.device_up(self.plan.index)
+        self.health.tries = 0
+
+    def _back(self) -> str:
+        """How long it was away and how often it was tried, for the log; "" the first time."""
+        if not self.health.connects:
+            return ""
+        away = (self._time.mono() - self._down_since) / SECOND
+        tries = "1 try" if self.health.tries == 1 else f"{self.health.tries} tries"
+        return f"{self.plan.name} answers again, after {away:.1f} s and {tries}"
 
     def _down(self, reason: str) -> None:
-        self.health.losses += self.health.up
+        if self.health.up:
+            self.health.losses += 1
+            self._down_since = self._time.mono()
         self.health.up, self.health.reason = False, reason
         self._field.device_down(self.plan.index, reason)
 
