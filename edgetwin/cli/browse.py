@@ -12,7 +12,7 @@ from edgetwin.cli.state import named_state, root
 from edgetwin.cli.tree import tree_lines
 from edgetwin.core.errors import EdgetwinError
 from edgetwin.core.plan import SECOND, OpcuaSettings, Security
-from edgetwin.devices.opcua.browse import Branch
+from edgetwin.devices.opcua.browse import MOST_READS, Branch
 from edgetwin.devices.opcua.browse import browse as walk
 from edgetwin.devices.opcua.session import SessionRefused, open_session
 from edgetwin.runtime import clock
@@ -55,13 +55,14 @@ async def _look(settings: OpcuaSettings, *, everything: bool) -> Branch:
     if settings.security is Security.NONE:
         print("security none: anybody on the way can read and change what is sent", file=sys.stderr)
     try:
-        session = await open_session(settings, clock.now)
+        session = await open_session(settings, clock.now, MOST_READS)
     except SessionRefused as refused:
         raise EdgetwinError(f"{settings.url}: {refused}") from refused
     try:
         return await walk(session.client, everything=everything)
-    except (TimeoutError, ConnectionError) as error:
-        why = f"no answer within {_ANSWER_S} s" if isinstance(error, TimeoutError) else error
+    except Exception as error:  # asyncua raises whatever a server's bytes provoke
+        why = f"no answer within {_ANSWER_S} s" if isinstance(error, TimeoutError) else str(error)
+        why = session.client.refusal or why or repr(error)
         raise EdgetwinError(f"{settings.url}: it was reached, and then: {why}") from error
     finally:
         await session.close()

@@ -82,7 +82,7 @@ def _free(path: tuple[str, ...], taken: set[str]) -> str:
 
 
 def _name(text: str) -> str:
-    return _UNFIT.sub("-", text).strip("-")[:_LONGEST]
+    return _UNFIT.sub("-", text).strip("-_")[:_LONGEST]
 
 
 def _quoted(text: str) -> str:

@@ -140,6 +140,7 @@ class BoundedProtocol(UASocketProtocol):
         limits = Limits(MOST_CHUNK, MOST_CHUNK, MOST_CHUNKS, MOST_BYTES)
         super().__init__(timeout, security_policy=policy, limits=limits)
         self.refusal = ""
+        self.most_reads = MOST_READS
         self._inbox = bytearray()
         self._aborts = 0
         self._waiting = False
@@ -215,7 +216,7 @@ class BoundedProtocol(UASocketProtocol):
             self._process_received_message(message)
             return
         whole: Any = message  # asyncua gives its methods no types
-        body = Meter(bytes(whole.body()))
+        body = Meter(bytes(whole.body()), left=[self.most_reads])
         if chunk.startswith(_OPEN):
             self._open_channel(body.copy())
         self._answer(whole.request_id(), body)
@@ -242,7 +243,12 @@ class BoundedProtocol(UASocketProtocol):
 
 
 class BoundedClient(UaClient):
-    """asyncua's client on a bounded protocol."""
+    """asyncua's client on a bounded protocol.
+
+    ``most_reads`` may be more than ``MOST_READS`` where nothing else shares the loop.
+    """
+
+    most_reads = MOST_READS
 
     @property
     def refusal(self) -> str:
@@ -252,6 +258,7 @@ class BoundedClient(UaClient):
     def _make_protocol(self) -> UASocketProtocol:
         """What asyncua does, with another class."""
         protocol = BoundedProtocol(self._timeout, self.security_policy)
+        protocol.most_reads = self.most_reads
         protocol.pre_request_hook = self._pre_request_hook
         protocol.on_connection_lost = self._on_transport_lost
         protocol.is_session_closing = self._is_session_closing

@@ -24,6 +24,8 @@ from edgetwin.devices.opcua.survey import namespaces
 
 MOST_NODES = 200_000
 """A larger tree is not walked to its end."""
+MOST_READS = 5_000_000
+"""For the session: a reply with thousands of nodes in it may take its time here."""
 
 _OBJECTS = standard_node(ObjectIds.ObjectsFolder)
 _HIERARCHICAL = standard_node(ObjectIds.HierarchicalReferences)
@@ -32,6 +34,7 @@ _OWN = {
     standard_node(number) for number in (ObjectIds.Server, ObjectIds.Aliases, ObjectIds.Locations)
 }
 _PART = 500
+_FOLDERS = 20  # each may have a thousand nodes in it, and a message has its bounds
 _FACTS = frozenset({"EngineeringUnits", "EURange"})
 _YES: Any = True  # asyncua's Boolean is a class without values
 _NO: Any = False
@@ -94,7 +97,8 @@ class _Walk:
         self._uris = uris
         self._everything = everything
         self._seen: set[ua.NodeId] = {_OBJECTS}
-        self._browse = Parts(_PART)
+        self._browse = Parts(_FOLDERS)
+        self._browse_variables = Parts(_PART)
         self._read = Parts(_PART)
         self._variables: list[_Spot] = []
         self._facts: list[_Spot] = []
@@ -103,13 +107,19 @@ class _Walk:
         """Walk the tree, one level after the other."""
         level = [_Spot(_OBJECTS, root)]
         while level and len(self._seen) < MOST_NODES:
-            results = await self._browse.ask([spot.node for spot in level], self._children)
-            level = [
-                child
-                for spot, found in zip(level, results, strict=True)
-                for reference in found
-                if (child := self._take(spot.branch, reference)) is not None
-            ]
+            variables = [spot for spot in level if spot.branch.kind == "variable"]
+            folders = [spot for spot in level if spot.branch.kind != "variable"]
+            level = await self._below(folders, self._browse)
+            level += await self._below(variables, self._browse_variables)
+
+    async def _below(self, spots: Sequence[_Spot], most: Parts) -> list[_Spot]:
+        results = await most.ask([spot.node for spot in spots], self._children)
+        return [
+            child
+            for spot, found in zip(spots, results, strict=True)
+            for reference in found
+            if (child := self._take(spot.branch, reference)) is not None
+        ]
 
     async def _children(self, nodes: Sequence[ua.NodeId]) -> list[list[ua.ReferenceDescription]]:
         asked = ua.BrowseParameters(ua.ViewDescription(), 0, [_question(node) for node in nodes])

@@ -6,6 +6,7 @@ stands for the URI that it meant when this process first saw the server. What ca
 no node: it never becomes another one.
 """
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,7 +76,9 @@ async def resolve(client: UaClient, addresses: Mapping[int, object], spaces: Spa
     found: dict[int, ua.NodeId] = {}
     missing: dict[int, str] = {}
     ways: dict[int, ua.BrowsePath] = {}
-    for tag, address in addresses.items():
+    for number, (tag, address) in enumerate(addresses.items()):
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)  # thousands of them would hold the loop
         try:
             if isinstance(address, PathAddress):
                 ways[tag] = _way(address.steps, spaces)

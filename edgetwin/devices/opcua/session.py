@@ -25,7 +25,13 @@ from cryptography.x509 import Certificate
 
 from edgetwin.core.plan import OpcuaSettings, Security
 from edgetwin.core.reading import Instant
-from edgetwin.devices.opcua.bounds import MOST_BYTES, MOST_CHUNKS, BoundedClient, Refused
+from edgetwin.devices.opcua.bounds import (
+    MOST_BYTES,
+    MOST_CHUNKS,
+    MOST_READS,
+    BoundedClient,
+    Refused,
+)
 from edgetwin.devices.opcua.pki import Identity, load_certificate, load_key, own_identities
 from edgetwin.devices.opcua.refusal import blames_certificate, explain, utc
 from edgetwin.devices.opcua.stack import UaStatusCodeError
@@ -113,15 +119,19 @@ class Session:
         await _close(self._client)
 
 
-async def open_session(settings: OpcuaSettings, now: Callable[[], Instant]) -> Session:
+async def open_session(
+    settings: OpcuaSettings, now: Callable[[], Instant], most_reads: int = MOST_READS
+) -> Session:
     """Reach the server, check it, log in.
+
+    ``most_reads`` bounds the work that one reply may make (``bounds``).
 
     Raises:
         SessionRefused: no; the message names the cause and the cure.
     """
     first, *others = await _identities(settings, now)
     try:
-        return await _open(settings, now, first)
+        return await _open(settings, now, first, most_reads)
     except SessionRefused as refused:
         if not (others and first and refused.by_certificate):
             raise
@@ -133,7 +143,7 @@ async def open_session(settings: OpcuaSettings, now: Callable[[], Instant]) -> S
         f"{end:%Y-%m-%d}",
         first.file,
     )
-    return await _open(settings, now, others[-1])
+    return await _open(settings, now, others[-1], most_reads)
 
 
 async def _identities(
@@ -150,12 +160,16 @@ async def _identities(
 
 
 async def _open(
-    settings: OpcuaSettings, now: Callable[[], Instant], identity: Identity | None
+    settings: OpcuaSettings,
+    now: Callable[[], Instant],
+    identity: Identity | None,
+    most_reads: int,
 ) -> Session:
     client = Client(settings.url, timeout=settings.timeout / 1e9)
     client.name = client.description = "edgetwin"
     client.max_messagesize, client.max_chunkcount = MOST_BYTES, MOST_CHUNKS
     client.uaclient = bounded = BoundedClient(settings.timeout / 1e9)
+    bounded.most_reads = most_reads
     bounded.session = _OwnPublishing(bounded)
     try:
         user = _log_in_as(client, settings)
