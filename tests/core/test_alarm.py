@@ -137,9 +137,8 @@ class AnyHistory(RuleBasedStateMachine):
             assert self.now - self.held_since >= self.plan.on_delay
         if before.on and not after.on:
             assert self.now - self.gone_since >= self.plan.off_delay
-        if after.state is A.UNACKNOWLEDGED:
-            if before.state is not A.UNACKNOWLEDGED:
-                self.seen_by_a_person = False
+        if after.state is A.UNACKNOWLEDGED and before.state is not A.UNACKNOWLEDGED:
+            self.seen_by_a_person = False
         if before.state is A.UNACKNOWLEDGED and after.state is A.NORMAL:
             raise AssertionError("it went by itself before anybody saw it")
 

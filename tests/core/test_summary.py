@@ -76,7 +76,8 @@ def test_nothing_measured_differs_from_the_same_value_measured_again():
     (window,) = feed(20, Tick())
     assert window.tags.count.tolist() == [1, 0]
     assert window.tags.last[0] == 4.0
-    assert np.isnan([window.tags.minimum[1], window.tags.maximum[1], window.tags.mean[1], window.tags.last[1]]).all()
+    empty = (window.tags.minimum, window.tags.maximum, window.tags.mean, window.tags.last)
+    assert np.isnan([column[1] for column in empty]).all()
     assert window.tags.quality.tolist() == [Quality.GOOD, Quality.GOOD]
 
 
