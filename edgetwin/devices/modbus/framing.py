@@ -10,12 +10,13 @@ whole, and the connection given up, as soon as one of these is seen:
 - a broken-off frame, and then a piece that begins as a reply of its own, of whatever unit.
 
 With one request in flight only a late reply can follow a broken-off one, and it is known by its
-header. With more, two holes stay that no check can close: bytes that are no Modbus at all, and a
-single first byte of the next reply, may fill a reply that broke off. One reason more why
-``in_flight`` is 1 by default.
+header. With more, a frame that one single byte completes is held until more has come: the byte may
+be the first of the next reply. If nothing follows, its request times out. One hole stays that no
+check can close: bytes that are no Modbus at all may fill a reply that broke off. One reason more
+why ``in_flight`` is 1 by default.
 """
 
-from collections.abc import Container
+from collections.abc import Collection
 
 from edgetwin.devices.modbus.ask import Ask
 
@@ -40,6 +41,7 @@ class Framer:
     def __init__(self) -> None:
         self._units: set[int] = set()
         self._rest = b""
+        self._held = False
 
     def request(self, number: int, ask: Ask) -> bytes:
         """The bytes of a request."""
@@ -54,7 +56,7 @@ class Framer:
         """What came in the place of a reply: nothing, else the stream had been given up."""
         return ""
 
-    def feed(self, data: bytes, awaited: Container[int]) -> tuple[bytes, ...]:
+    def feed(self, data: bytes, awaited: Collection[int]) -> tuple[bytes, ...]:
         """The frames that are whole now, in order.
 
         Args:
@@ -69,9 +71,28 @@ class Framer:
                 length = data[4] << 8 | data[5]
                 if len(data) == HEADER + length and SHORTEST <= length <= LONGEST:
                     return (data,)  # one frame, whole: how nearly all come in
+        elif self._held:
+            return self._release(data)
         elif self._begins_anew(data, awaited):
             raise NotModbus("a reply broke off and another began")
+        elif len(data) == 1 and len(awaited) > 1 and self._completes(data):
+            self._rest += data
+            self._held = True
+            return ()
         return self._cut(self._rest + data)
+
+    def _completes(self, data: bytes) -> bool:
+        stream = self._rest + data
+        return len(stream) > HEADER and len(stream) == HEADER + (stream[4] << 8 | stream[5])
+
+    def _release(self, data: bytes) -> tuple[bytes, ...]:
+        """Use the frame that was held once a whole header stands behind it."""
+        self._rest += data
+        end = HEADER + (self._rest[4] << 8 | self._rest[5])
+        if len(self._rest) < end + HEADER:
+            return ()
+        self._held = False
+        return self._cut(self._rest)
 
     def _cut(self, stream: bytes) -> tuple[bytes, ...]:
         frames, at = [], 0
@@ -91,7 +112,7 @@ class Framer:
         self._rest = stream[at:]
         return tuple(frames)
 
-    def _begins_anew(self, data: bytes, awaited: Container[int]) -> bool:
+    def _begins_anew(self, data: bytes, awaited: Collection[int]) -> bool:
         """Whether a piece that should continue a frame is the header of another."""
         if len(data) < 2 or data[2:4].strip(b"\0"):
             return False

@@ -9,6 +9,7 @@ import itertools
 from weakref import WeakKeyDictionary
 
 from edgetwin.core.plan import ModbusSettings, Transport
+from edgetwin.devices.modbus.debts import Debts
 from edgetwin.devices.modbus.framing import Framer
 from edgetwin.devices.modbus.lane import Lane
 from edgetwin.devices.modbus.line import Framing, Line
@@ -40,6 +41,7 @@ class Port:
         self._settings = settings
         # 1 to 65535: some devices answer 0 to anything.
         self._numbers = itertools.cycle(range(1, 1 << 16))
+        self._debts: dict[int, Debts] = {}  # a unit owes to the line, whoever has asked
         self._line: Line | None = None
         self._opening = asyncio.Lock()
 
@@ -56,6 +58,7 @@ class Port:
         async with self._opening:
             if self._line is None or not self._line.is_open:
                 self._line = await open_line(self._settings, self._make_line)
+            lane.debts = self._debts.setdefault(lane.unit, lane.debts)
             self._line.attach(lane)
 
     async def leave(self, lane: Lane, cause: str) -> None:
@@ -64,6 +67,7 @@ class Port:
         line = self._line
         if line is None or line.lanes:
             return
+        self._line = None
         line.end(cause)
         try:
             async with asyncio.timeout(_CLOSE_S):

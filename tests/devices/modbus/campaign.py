@@ -162,6 +162,23 @@ class Saboteur:
         wire.loop.call_later(0.02, wire.abort)
 
 
+class Mangler(Saboteur):
+    """Every reply is malformed: a byte of its head wrong, cut off, or no reply at all."""
+
+    def __call__(self, wire, reply: bytes) -> None:
+        frame, chance = bytearray(reply), self.random
+        way = chance.choice(["head", "cut", "junk"])
+        self.done[way] += 1
+        if way == "head":  # 9 bytes over TCP; of RTU, which has a checksum, any
+            most = len(frame) if wire.device.speech.in_order else 9
+            frame[chance.randrange(most)] ^= chance.randrange(1, 256)
+        elif way == "cut":
+            del frame[chance.randrange(len(frame)) :]
+        else:
+            frame = bytearray(self._junk(300))
+        wire.deliver(bytes(frame), self._soon())
+
+
 @dataclass
 class Judge:
     """A sink that compares each good value with what the device held when it was last asked."""
@@ -205,7 +222,13 @@ class Report:
 
 
 def campaign(
-    reads: int, seed: int, in_flight: int = 1, *, framing: str = "tcp", alike: bool = False
+    reads: int,
+    seed: int,
+    in_flight: int = 1,
+    *,
+    framing: str = "tcp",
+    alike: bool = False,
+    mangled: bool = False,
 ) -> Report:
     """Read ``reads`` blocks from a device that spoils three replies in ten.
 
@@ -215,12 +238,13 @@ def campaign(
         in_flight: with more than one, what is no Modbus at all is left out (framing.py).
         framing: tcp or rtu.
         alike: all blocks have one size; then old replies sent once more are left out.
+        mangled: no reply is right.
     """
     speech = virtual.TcpSpeech() if framing == "tcp" else virtual.RtuSpeech()
     without = RTU_ONLY if framing == "tcp" else TCP_ONLY
     without |= STRANGE if in_flight > 1 else set()
     without |= SECOND_HAND if alike else set()
-    saboteur = Saboteur(seed, 0.3, without)
+    saboteur = (Mangler if mangled else Saboteur)(seed, 0.3, without)
     device = virtual.Device(
         lambda n: [saboteur.random.randrange(65536) for _ in range(n)], saboteur
     )

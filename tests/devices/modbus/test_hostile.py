@@ -211,3 +211,11 @@ def test_10000_reads_with_every_fault_at_random_give_no_wrong_good_value(
     assert report.wrong == []
     assert report.good > 5_000, "and the right ones are still read"
     assert len(report.spoiled) >= 18
+
+
+@pytest.mark.parametrize("framing", ["tcp", "rtu"])
+def test_10000_malformed_replies_are_never_good_and_crash_nothing(campaign, framing, caplog):
+    caplog.set_level("CRITICAL")
+    report = campaign.campaign(10_000, 5, framing=framing, mangled=True)
+    assert (report.good, report.wrong) == (0, [])
+    assert report.bad >= 10_000
