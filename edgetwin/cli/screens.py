@@ -117,6 +117,8 @@ def _upstreams(office: dict[str, Any]) -> list[tuple[str, str]]:
     for name, u in office.get("upstreams", {}).items():
         state = "connected" if u["connected"] else f"not connected: {u['error'] or 'connecting'}"
         rows.append(("upstream", f"{name} {state}; {_times(u['backlog'], 'record')} waiting"))
+        if u.get("warning"):
+            rows.append(("warning", f"{name}: {u['warning']}"))
     if trouble := office.get("storage"):
         rows.append(("disk", f"refuses: {trouble}"))
     return rows

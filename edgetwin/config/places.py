@@ -99,7 +99,12 @@ def _read_file(text: str) -> str:
         raise Wrong(f"{shown(text)} is no path")
     if text.startswith(("~", "$")):
         raise Wrong(f"{shown(text)}: '{text[0]}' stands for nothing here. Write the path in full")
+    if text.startswith("credential:") and not _CREDENTIAL.fullmatch(text):
+        raise Wrong(f"{shown(text)}: write credential: and the name that LoadCredential= gives it")
     return text
+
+
+_CREDENTIAL = re.compile(r"credential:[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 def _read_topic(text: str) -> str:
@@ -143,7 +148,11 @@ ELEMENT = Kind("the number of an element", parse_element)
 MODBUS_PLACE = Kind("a host, with or without a port, or a serial port", _read_modbus_place)
 OPCUA_URL = Kind("an opc.tcp:// address", _read_opcua)
 BROKER = Kind("an mqtts:// or mqtt:// address", _read_broker)
-FILE = Kind("a file; a relative path starts at the folder of the configuration", _read_file)
+FILE = Kind(
+    "a file; a relative path starts at the folder of the configuration, and credential:NAME is one "
+    "that systemd hands over (LoadCredential=NAME:PATH)",
+    _read_file,
+)
 TOPIC = Kind("an MQTT topic", _read_topic)
 LEVEL = Kind("an id, one level of a topic", _read_level)
 HASH = Kind("64 hexadecimal digits", _read_hash)

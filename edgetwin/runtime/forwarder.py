@@ -23,7 +23,7 @@ from edgetwin.runtime.lanes import Lane, Lanes, Pace
 from edgetwin.storage.outbox import Done, Record
 from edgetwin.storage.store import Store
 from edgetwin.upstream.mqtt import MqttLink
-from edgetwin.upstream.mqtt_dial import Message
+from edgetwin.upstream.mqtt_dial import Message, exposed
 from edgetwin.upstream.mqtt_refusal import LinkLost, Refused
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ class Forwarder:
         self.error = ""
         self.landed = 0
         self.refused = 0  # commands: none is listened to
+        self.warning = exposed(plan.broker)
         self._gateway = gateway
         self._store = store
         self._now = now
@@ -156,6 +157,8 @@ class Forwarder:
         self._link.publish(self._retained("status", here))
         self.connected, self.since, self.error = True, self._now().wall, ""
         log.info("upstream %s: connected, %d records wait", self.name, self._waiting())
+        if self.warning:
+            log.warning("upstream %s: %s", self.name, self.warning)
         self._wake.set()
 
     def _down(self, why: BaseException) -> None:

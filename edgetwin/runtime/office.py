@@ -148,6 +148,7 @@ class Office:
             "backlog": waiting,
             "oldest_age_s": round(max(0.0, age), 1),
             "error": forwarder.error,
+            "warning": forwarder.warning,
             "refused": forwarder.refused,
         }
 

@@ -77,6 +77,14 @@ class _Line(ssl.SSLSocket):
             raise
 
 
+def exposed(settings: MqttSettings) -> str:
+    """What is unsafe about this line, to be told as long as it is; "" for nothing."""
+    local = settings.host in {"localhost", "::1"} or settings.host.startswith("127.")
+    if settings.tls or local:
+        return ""
+    return "plain text: everybody on the way can read and alter what is sent. Write mqtts://"
+
+
 def password(settings: MqttSettings) -> str | None:
     """The password, read anew for each connection: a changed file needs no restart.
 
@@ -100,6 +108,7 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext:
     what = f"authority file {settings.ca_file}"
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.sslsocket_class = _Line
         if settings.cert_file:
             what = f"certificate {settings.cert_file} or its key"

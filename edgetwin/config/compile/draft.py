@@ -11,6 +11,8 @@ from edgetwin.core.expression import Expression
 from edgetwin.core.tags import Tag, ValueType
 from edgetwin.core.units import Quantity, format_number
 
+CREDENTIAL = "credential:"
+
 
 @dataclass(slots=True)
 class Draft:
@@ -22,6 +24,7 @@ class Draft:
 
     problems: Problems
     base: Path
+    credentials: Path = Path("/run/credentials/edgetwin.service")
     tags: list[Tag] = field(default_factory=list)
     names: dict[str, int | None] = field(default_factory=dict)
     spoilt: set[str] = field(default_factory=set)
@@ -106,7 +109,12 @@ class Draft:
         return low, high
 
     def path(self, text: str | None) -> Path | None:
-        """A file that an option names; a relative path starts at the configuration's folder."""
+        """A file that an option names; a relative path starts at the configuration's folder.
+
+        ``credential:NAME`` is a file that the service manager hands over (LoadCredential=NAME:…).
+        """
+        if text and text.startswith(CREDENTIAL):
+            return self.credentials / text.removeprefix(CREDENTIAL)
         return self.base / text if text else None
 
 

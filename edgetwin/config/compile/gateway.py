@@ -59,7 +59,7 @@ def compile_text(
         source: the name of the file, for messages.
         overrides: ``path=value``, applied on top.
         base: where relative paths start; the folder of ``source`` if None.
-        environ: the environment, for the state folder.
+        environ: the environment, for the folders of state and credentials.
 
     Raises:
         ConfigErrors: everything that is wrong with it.
@@ -71,6 +71,8 @@ def compile_text(
     apply(every, root, problems)
     section = walk(root, Gateway, problems)
     draft = Draft(problems, base or Path(source).parent)
+    if handed := environ.get("CREDENTIALS_DIRECTORY"):
+        draft.credentials = Path(handed)
     plan = None
     if section is not None:
         plan = _gateway(section, draft, environ, embed(own, every), source)
