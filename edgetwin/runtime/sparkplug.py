@@ -28,7 +28,7 @@ from edgetwin.runtime.sparkplug_history import Batch, History
 from edgetwin.storage.counter import Counter
 from edgetwin.storage.outbox import Draft
 from edgetwin.storage.store import Store
-from edgetwin.upstream.mqtt_dial import Message, in_thread
+from edgetwin.upstream.mqtt_dial import Message, exposed, in_thread
 from edgetwin.upstream.mqtt_refusal import LinkLost, Refused, place
 from edgetwin.upstream.sparkplug_link import SparkplugLink
 from edgetwin.upstream.sparkplug_wire import decode, encode
@@ -79,6 +79,7 @@ class SparkplugForwarder:
         self.since = 0
         self.error = ""
         self.refused = 0
+        self.warning = exposed(plan.broker)
         self._settings: SparkplugSettings = plan.sparkplug
         self._now = now
         devices = (device.name for device in gateway.devices)

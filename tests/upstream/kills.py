@@ -100,35 +100,38 @@ def campaign(rig: object, folder: Path, kills: int, seed: int = 1, outage_s: flo
     report = Report()
     state = folder / "state"
     state.mkdir()
+    quiet = 0  # kills since the broker was last restarted: lines that died with it have duplicates
     try:
-        quiet = 0  # rounds since the broker was last restarted: its dead line has duplicates too
         for kill in range(kills):
-            before = subscriber.ledger.duplicates
+            before, restarts = subscriber.ledger.duplicates, report.restarts
             with victim(state, broker.port):
                 time.sleep(dice.uniform(0.6, 2.0))  # the random moment is the point
-                if outage_s and kill == kills // 2:
-                    broker.stop()
-                    time.sleep(outage_s)  # and the kill comes before the broker is back
-                elif dice.random() < 0.3:
-                    broker.stop()
-                    time.sleep(dice.uniform(0.0, 0.5))
-                    broker.start()
-                    report.restarts += 1
-                    quiet = 0
-                    time.sleep(dice.uniform(0.0, 1.0))
+                _flap(broker, dice, report, outage_s if kill == kills // 2 else 0.0)
             report.kills += 1
-            quiet += 1
-            if quiet > 2:
-                report.most = max(report.most, subscriber.ledger.duplicates - before)
             if broker._process is None:
                 broker.start()
                 report.restarts += 1
-                quiet = 0
+            quiet = quiet + 1 if report.restarts == restarts else 0
+            if quiet > 1:
+                report.most = max(report.most, subscriber.ledger.duplicates - before)
         _drain(subscriber, state, broker.port)
     finally:
         subscriber.close()
         broker.stop()
     return _judge(report, subscriber.ledger)
+
+
+def _flap(broker: object, dice: random.Random, report: Report, outage_s: float) -> None:
+    """Restart the broker now and then; or leave it away, for the kill to come before it is back."""
+    if outage_s:
+        broker.stop()
+        time.sleep(outage_s)
+    elif dice.random() < 0.3:
+        broker.stop()
+        time.sleep(dice.uniform(0.0, 0.5))
+        broker.start()
+        report.restarts += 1
+        time.sleep(dice.uniform(0.0, 1.0))
 
 
 def _drain(subscriber: object, state: Path, port: int) -> None:
