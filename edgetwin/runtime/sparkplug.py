@@ -22,7 +22,7 @@ from edgetwin.core.sparkplug.catalogue import Catalogue
 from edgetwin.core.sparkplug.command import judge
 from edgetwin.core.sparkplug.host import PrimaryHost, Word
 from edgetwin.core.sparkplug.metric import NUMBERS, Outgoing, Verb, topic
-from edgetwin.core.sparkplug.report import Change, Reporter
+from edgetwin.core.sparkplug.report import Reporter
 from edgetwin.core.sparkplug.session import Session
 from edgetwin.runtime.sparkplug_history import Batch, History
 from edgetwin.storage.counter import Counter
@@ -215,8 +215,10 @@ class SparkplugForwarder:
             return
         self._born_at = loop.time()
         self._told = self._facts()
+        changes = self._reporter.changes()  # told by the births, and in doubt like all else
         for born in self._session.births(self._reporter, self._told, self._ms()):
             self._send(born)
+        self._history.doubt(changes, self._fence)
         self._asked.rebirth = False
         self._history.visiting.clear()
         self._wait = _FIRST_WAIT_S
@@ -230,22 +232,27 @@ class SparkplugForwarder:
         present = self._reporter.present
         if alive == present and not due:
             return
-        changes: tuple[Change, ...] = ()
+        changes = self._reporter.changes()
+        if self._reporter.redefined:  # a text where numbers were: only a birth can say so
+            self._history.store(changes, self._ms())
+            self._ask_rebirth()
+            return
         try:
-            for device in sorted(alive - present):
-                self._send(self._session.device_death(device, self._ms()))
-            for device in sorted(present - alive):
-                self._history.visiting.discard(device)
-                self._send(self._session.device_birth(device, self._reporter, self._ms()))
-            changes = self._reporter.changes() if due else ()
-            if self._reporter.redefined:
-                self._ask_rebirth()
-                return
-            self._send_all(self._session.values(changes, self._reporter.types, self._ms()))
+            self._tell_presence(alive, present)
+            fresh = present - alive  # their births have told it all
+            told = [c for c in changes if self._catalogue.entries[c.tag].owner not in fresh]
+            self._send_all(self._session.values(told, self._reporter.types, self._ms()))
             self._send_facts()
-            self._history.doubt(changes, lambda: self._link.fence(self._never_subscribed()))
+            self._history.doubt(changes, self._fence)
         except LinkLost:
             self._history.store(changes, self._ms())
+
+    def _tell_presence(self, alive: set[str], present: set[str]) -> None:
+        for device in sorted(alive - present):
+            self._send(self._session.device_death(device, self._ms()))
+        for device in sorted(present - alive):
+            self._history.visiting.discard(device)
+            self._send(self._session.device_birth(device, self._reporter, self._ms()))
 
     def _send_facts(self) -> None:
         facts = self._facts()
@@ -254,8 +261,10 @@ class SparkplugForwarder:
             self._told = facts
             self._send(self._session.news(news, self._ms()))
 
-    async def _replayed(self, records: Batch) -> None:
-        """Send records as history and wait until the broker has them."""
+    async def _replayed(self, records: Batch) -> bool:
+        """Send records as history and wait until the broker has them. False: births go first."""
+        if self._asked.rebirth or not self._session.born:
+            return False
         for device in records.owners - self._session.alive - {""}:
             self._history.visiting.add(device)
             self._send(self._session.device_birth(device, self._reporter, self._ms()))
@@ -267,7 +276,8 @@ class SparkplugForwarder:
             for device in sorted(self._history.visiting - self._reporter.present):
                 self._send(self._session.device_death(device, self._ms()))
             self._history.visiting.clear()
-        await self._link.fence(self._never_subscribed())
+        await self._fence()
+        return True
 
     def _facts(self) -> dict[str, Scalar]:
         return {
@@ -288,8 +298,9 @@ class SparkplugForwarder:
         where = topic(self._settings.group, outgoing.verb, self._settings.node, outgoing.device)
         return Message(where, encode(outgoing.payload), qos=qos)
 
-    def _never_subscribed(self) -> str:
-        return topic(self._settings.group, Verb.NDATA, self._settings.node)
+    def _fence(self) -> "asyncio.Future[None]":
+        never_subscribed = topic(self._settings.group, Verb.NDATA, self._settings.node)
+        return self._link.fence(never_subscribed)
 
     def _ms(self) -> int:
         return self._now().wall // _MS

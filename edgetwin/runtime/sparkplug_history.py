@@ -26,7 +26,7 @@ KIND = "sparkplug"
 _BATCH = 20  # records sent between two fences
 _PACE_S = 0.05  # between two batches: 400 records a second at most, for broker and control loops
 _DISK_WAIT_S = 1.0
-_DOUBTED = 100  # change sets in memory; the oldest go to the outbox, and may then be told twice
+_DOUBTED = 600  # change sets in memory; the oldest go to the outbox, and may then be told twice
 
 Changes = tuple[Change, ...]
 
@@ -44,7 +44,8 @@ class History:
     """The store-and-forward side of one edge node. ``keep`` takes drafts for the outbox.
 
     ``visiting``  devices that are not there and were born only so that their history can be told
-    ``lost``      changes that can never be told: of tags no longer configured, or dropped on disk
+    ``lost``      what can never be told: changes of tags no longer configured, records that a full
+                  disk dropped before they were replayed, records of a face that was left
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class History:
         self._fence: asyncio.Future[None] | None = None
         self._log = ""
         self._position = 0
+        self._sequence = 0
 
     @property
     def acked(self) -> int:
@@ -112,9 +114,11 @@ class History:
     # ------------------------------------------------------------ replay
 
     async def replay(
-        self, tell: Callable[[Batch], Awaitable[None]], again: Callable[[], None]
+        self, tell: Callable[[Batch], Awaitable[bool]], again: Callable[[], None]
     ) -> None:
         """Tell the next records, if any; ``again`` is called when more may wait.
+
+        ``tell`` says whether it has: hosts may have asked for something else meanwhile.
 
         Raises:
             LinkLost: as ``tell`` does. The records stay.
@@ -127,14 +131,13 @@ class History:
             return
         if not records and not self.visiting:
             return
-        lost = self.lost
-        batch = self._read(records)
-        await tell(batch)
-        if self.lost > lost:
-            log.warning("upstream %s: %d changes are lost", self._name, self.lost - lost)
-        if not records:
+        batch, lost = self._read(records)
+        if not await tell(batch) or not records:
             return
-        self._position = records[-1].position
+        if lost:
+            self.lost += lost
+            log.warning("upstream %s: %d changes are lost", self._name, lost)
+        self._position, self._sequence = records[-1].position, records[-1].sequence
         self.landed += len(records)
         asyncio.get_running_loop().call_later(_PACE_S, again)
 
@@ -142,18 +145,23 @@ class History:
         outbox = self._store.outbox
         if self._log != outbox.log:
             self._log, self._position = outbox.log, outbox.cursors.get(self._name, 0)
+            self._sequence = 0
         if self._position >= outbox.head:
             return []
         return await self._store.read(self._name, self._position, _BATCH)
 
-    def _read(self, records: list[Record]) -> Batch:
-        sets = []
+    def _read(self, records: list[Record]) -> tuple[Batch, int]:
+        """The records as a batch, and how much of them can never be told."""
+        sets: list[Changes] = []
+        lost, before = 0, self._sequence
         for record in records:
-            if record.kind == KIND:
-                changes, gone = history.read(record.body, self._catalogue.by_name)
-                self.lost += gone
-                sets.append(changes)
-            else:
-                self.lost += 1  # a gap record: how many changes it stands for nobody knows
+            if record.kind != KIND:
+                lost += 1  # made for another face of this upstream, before an edit
+                continue
+            changes, gone = history.read(record.body, self._catalogue.by_name)
+            # Missing numbers were dropped on disk. Of those before the first nobody knows.
+            lost += gone + (max(0, record.sequence - before - 1) if before else 0)
+            before = record.sequence
+            sets.append(changes)
         owners = {self._catalogue.entries[c.tag].owner for changes in sets for c in changes}
-        return Batch(tuple(sets), frozenset(owners), last=len(records) < _BATCH)
+        return Batch(tuple(sets), frozenset(owners), last=len(records) < _BATCH), lost

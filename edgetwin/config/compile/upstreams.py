@@ -1,12 +1,12 @@
 """Upstreams: where summaries and events go, and how safely."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from edgetwin.config.compile.draft import Draft
 from edgetwin.config.schema.gateway import Sparkplug, Upstream
 from edgetwin.core.plan import SECOND, MqttSettings, SparkplugSettings, UpstreamPlan
-from edgetwin.core.sparkplug.catalogue import same_but_case
 
 
 def compile_upstreams(
@@ -48,7 +48,7 @@ def _sparkplug(
         if getattr(section, key):
             text = f"{key} has no meaning in Sparkplug, which has topics of its own. Leave it out"
             draft.problems.at(section.place(key), text)
-    twins = same_but_case(tag.name for tag in draft.tags)
+    twins = _same_but_case(tag.name for tag in draft.tags)
     if twins:
         text = (
             f"only their case tells {' and '.join(twins[:2])} apart, and Sparkplug hosts may not "
@@ -83,3 +83,10 @@ def _check(section: Upstream, draft: Draft) -> None:
         if getattr(section, key) and not broker.tls:
             text = f"{key} is of no use without TLS. Write mqtts:// in broker:"
             draft.problems.at(section.place(key), text)
+
+
+def _same_but_case(names: Iterable[str]) -> list[str]:
+    """Names that only their case tells apart, sorted."""
+    known = sorted(set(names))
+    often = Counter(name.lower() for name in known)
+    return [name for name in known if often[name.lower()] > 1]

@@ -7,7 +7,6 @@ A metric's alias is its place among the tags, from 1. The node's own facts follo
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -100,10 +99,3 @@ def usual_type(tag: Tag) -> DataType:
 def quality(grade: Grade) -> Property:
     """The quality of a value (tck-id-payloads-propertyset-quality-value-type: Int32)."""
     return Property("Quality", DataType.INT32, int(grade))
-
-
-def same_but_case(names: Iterable[str]) -> tuple[str, ...]:
-    """Names that only their case tells apart (tck-id-case-sensitivity-…), sorted."""
-    known = sorted(set(names))
-    often = Counter(name.lower() for name in known)
-    return tuple(name for name in known if often[name.lower()] > 1)

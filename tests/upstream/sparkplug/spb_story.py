@@ -198,6 +198,17 @@ def verbs(packets):
     return [_sent(p).verb for p in packets if p.kind == PUBLISH and not p.inward]
 
 
+def hearing(packets):
+    """How many messages the edge node has been given."""
+    return sum(p.kind == PUBLISH and p.inward for p in packets)
+
+
+def pressures(packets):
+    """Every pressure that was told, in order."""
+    sent = (_sent(p) for p in packets if p.kind == PUBLISH and not p.inward)
+    return [m.value for s in sent if s.device == "skid" for m in s.payload.metrics if m.alias == 1]
+
+
 def times(verb, wanted):
     return lambda packets: verbs(packets).count(verb) >= wanted
 
@@ -233,7 +244,7 @@ async def _wait_for_host(desk, witness, host, marks):
     await witness.until(lambda ps: any(p.kind == SUBSCRIBE for p in ps))
     host.state(True, 1000, host="another")
     host.state(False, 2000)
-    await witness.until(lambda ps: sum(p.kind == PUBLISH and p.inward for p in ps) >= 1)
+    await witness.until(lambda ps: hearing(ps) >= 1)
     desk.skid(1.5)
     await desk.until(lambda s: s["backlog"] >= 1)
     marks["unborn until"] = len(witness.packets)
@@ -267,7 +278,10 @@ async def _lose_a_device(desk, witness, marks):
 
 async def _hear_commands(desk, witness, host, marks):
     marks["rebirth asked"] = len(witness.packets)
+    heard = hearing(witness.packets)
     host.command(("Node Control/Rebirth", True))
+    await witness.until(lambda ps: hearing(ps) > heard)
+    await asyncio.sleep(0.05)  # now the edge node has read it too; births are due a second apart
     for n in range(20):
         desk.skid(5 + n / 10)
     await witness.until(times("NBIRTH", 2))
@@ -280,13 +294,12 @@ async def _hear_commands(desk, witness, host, marks):
 
 
 async def _lose_the_host(desk, witness, host, marks):
+    heard = hearing(witness.packets)
     host.state(False, 2500)  # older than the last word: a will that comes late
-    heard = sum(p.kind == PUBLISH and p.inward for p in witness.packets)
-    await witness.until(lambda ps: sum(p.kind == PUBLISH and p.inward for p in ps) >= heard)
+    await witness.until(lambda ps: hearing(ps) > heard)
     marks["old offline"] = len(witness.packets)
-    seen = verbs(witness.packets).count("DDATA")
-    desk.skid(6.5)
-    await witness.until(times("DDATA", seen + 1))
+    desk.skid(9.5)
+    await witness.until(lambda ps: 9.5 in pressures(ps))  # nothing else is under way then
     marks["host offline"] = len(witness.packets)
     host.state(False, 4000)
     await witness.until(times("NDEATH", 1))
