@@ -33,35 +33,32 @@ _NAMELESS = 7  # the length of a ``head`` that ends with a byte count: what foll
 
 
 class Debts:
-    """What one unit owes. True while it owes anything."""
+    """What one unit owes: ``owed`` holds what the replies look like."""
 
-    __slots__ = ("_owed", "_until")
+    __slots__ = ("_until", "owed")
 
     def __init__(self) -> None:
-        self._owed: set[bytes] = set()  # bounded: one for each request that is planned
+        self.owed: set[bytes] = set()  # bounded: one for each request that is planned
         self._until = 0.0
-
-    def __bool__(self) -> bool:
-        return bool(self._owed)
 
     def owe(self, ask: Ask, until: float) -> None:
         """This request has no answer yet; after ``until`` none is expected any more."""
-        self._owed.add(ask.head[_UNIT:])
+        self.owed.add(ask.head[_UNIT:])
         self._until = max(self._until, until)
 
     def settle(self) -> None:
         """The unit has answered a later request."""
-        self._owed.clear()
+        self.owed.clear()
 
     def doubt(self, function: int) -> bool:
         """Whether an exception to this function may be meant for an older request."""
-        return any(look[1] == function & 0x7F for look in self._owed)
+        return any(look[1] == function & 0x7F for look in self.owed)
 
     def bar(self, ask: Ask, now: float) -> bool:
         """Whether the reply to this request could not be told from one that is owed."""
         if now >= self._until:
-            self._owed.clear()
-        return len(ask.head) == _NAMELESS and ask.head[_UNIT:] in self._owed
+            self.owed.clear()
+        return len(ask.head) == _NAMELESS and ask.head[_UNIT:] in self.owed
 
     def fence(self, ask: Ask) -> Exchange | None:
         """A shorter read of the same place whose reply looks like none that is owed."""
@@ -72,7 +69,7 @@ class Debts:
         block = Block(_TABLES[function], function, first, count, range(0))
         for shorter in range(1, count):
             exchange = read_exchange(unit, replace(block, count=shorter))
-            if exchange.head[_UNIT:] not in self._owed:
+            if exchange.head[_UNIT:] not in self.owed:
                 return exchange
         return None
 

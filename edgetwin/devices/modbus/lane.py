@@ -96,32 +96,31 @@ class Lane:
         """The next request to send; None: there is none."""
         queue = self._urgent if urgent else self._waiting
         while queue:
-            ask = self._passed(queue)
-            if ask is not None:
-                ask.lane = self
-                return ask
+            ask = queue.popleft()
+            if not ask.may_go():
+                continue
+            cleared = self._cleared(ask, queue) if self.debts.owed else ask
+            if cleared is not None:
+                cleared.lane = self
+                return cleared
         return None
 
-    def _passed(self, queue: deque[Ask]) -> Ask | None:
-        """The first of a queue, or the fence that has to go before it; None: it has ended."""
-        ask = queue[0]
-        if not ask.may_go():
-            queue.popleft()
-            return None
-        if self.debts and self.debts.bar(ask, asyncio.get_running_loop().time()):
-            if (fence := self.debts.fence(ask)) is not None:
-                return Fence(fence)
-            queue.popleft()
-            ask.failed(Failure(Trouble.SILENT, words.HELD_BACK))
-            return None
-        return queue.popleft()
+    def _cleared(self, ask: Ask, queue: deque[Ask]) -> Ask | None:
+        """A request while replies are owed: itself, the fence before it, or none for now."""
+        if not self.debts.bar(ask, asyncio.get_running_loop().time()):
+            return ask
+        if (fence := self.debts.fence(ask)) is not None:
+            queue.appendleft(ask)
+            return Fence(fence)
+        ask.failed(Failure(Trouble.SILENT, words.HELD_BACK))
+        return None
 
     # ---------------------------------------------------------------- how it answers
 
     def answered(self) -> None:
         """It has given the right reply, so it has nothing else left to give."""
         self._silences = 0
-        if self.debts:
+        if self.debts.owed:
             self.debts.settle()
 
     def refused(self, ask: Ask, failure: Failure) -> None:

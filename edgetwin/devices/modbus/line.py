@@ -153,7 +153,7 @@ class Line(asyncio.Protocol):
         now = self._loop.time()
         ask.deadline = now + ask.lane.timeout_s + self._framing.air_s(ask)
         ask.lane.counters.requests += 1
-        self._quiet_until = now + ask.lane.pause_s
+        self._quiet_until = now + ask.lane.pause_s if ask.lane.pause_s else 0.0
         self._spoilt_at = _NEVER
         self._open[number] = ask
         if self._timer is None or self._timer.when() > ask.deadline:
@@ -162,7 +162,7 @@ class Line(asyncio.Protocol):
 
     def _must_rest(self) -> bool:
         """Whether line or device still want their rest; then this looks again when it is over."""
-        if self._loop.time() >= self._quiet_until - _EARLY_S:
+        if not self._quiet_until or self._loop.time() >= self._quiet_until - _EARLY_S:
             return False
         if self._rest_timer is None and any(lane.waits for lane in self._lanes):
             self._rest_timer = self._loop.call_at(self._quiet_until, self._rested)
@@ -214,7 +214,7 @@ class Line(asyncio.Protocol):
             return
         lane = ask.lane
         is_right = frame.startswith(ask.head, 2) and len(frame) == ask.size
-        if not is_right and lane.debts and lane.debts.doubt(frame[7]):
+        if not is_right and lane.debts.owed and lane.debts.doubt(frame[7]):
             lane.counters.late += 1  # it may be for an older request; this one stays open
             return
         del self._open[number]
