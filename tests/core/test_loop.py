@@ -538,7 +538,7 @@ def test_in_any_trouble_every_write_is_allowed_and_the_same_story_gives_the_same
 
 def _story(seed):
     """Half a minute in which everything may happen to the loop."""
-    rng = random.Random(seed)  # noqa: S311 - a story to be told twice, no secret
+    rng = random.Random(seed)
     skid = Skid(on_fault=rng.choice([TO_LOW, Fail()]), permissives=ONLY_RUNNING).scan(10)
     for _ in range(300):
         skid.quality = [rng.choice([0] * 40 + [0x82, 0x41, 0x83]) for _ in range(4)]

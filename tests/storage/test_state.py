@@ -17,7 +17,9 @@ def test_a_second_process_is_told_who_holds_it(tmp_path):
         "import sys; from pathlib import Path; from edgetwin.storage.state import StateDirectory\n"
         f"StateDirectory(Path({str(tmp_path / 's')!r})).open()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
+    )
     first.close()
     assert f"another edgetwin (pid {os.getpid()})" in done.stderr
     assert done.returncode == 1
