@@ -145,4 +145,9 @@ def _metric(made: Any) -> Metric:  # noqa: ANN401 - as above
     field = made.WhichOneof("value")
     value: Scalar | None = None if made.is_null or field is None else getattr(made, field)
     alias = made.alias if made.HasField("alias") else None
-    return Metric(made.timestamp, DataType.DOUBLE, value, made.name, alias)
+    return Metric(made.timestamp, DataType.DOUBLE, _text(value), str(_text(made.name)), alias)
+
+
+def _text(value: Any) -> Any:  # noqa: ANN401 - as above
+    """A string field that holds no UTF-8 is given as bytes."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
