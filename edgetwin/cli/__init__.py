@@ -143,6 +143,8 @@ def _opcua(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     browse.add_argument("--user", help="the user to log in as")
     browse.add_argument("--password-file", metavar="FILE", help="that holds the user's password")
+    browse.add_argument("--user-certificate", metavar="FILE", help="to log in with instead")
+    browse.add_argument("--user-key", metavar="FILE", help="the key of that certificate")
     _of_a_gateway(browse)
     trust = _command(commands, "trust", "trust")
     trust.add_argument("name", nargs="?", metavar="NAME", help="its thumbprint, or part of it")

@@ -45,10 +45,16 @@ def _settings(options: argparse.Namespace) -> OpcuaSettings:
         url=options.url,
         security=Security(options.security),
         user=options.user or "",
-        password_file=Path(options.password_file) if options.password_file else None,
+        password_file=_path(options.password_file),
+        user_certificate=_path(options.user_certificate),
+        user_key=_path(options.user_key),
         pki=(named_state(options) or root() / "browse") / "pki",
         timeout=_ANSWER_S * SECOND,
     )
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
 
 
 async def _look(settings: OpcuaSettings, *, everything: bool) -> Branch:

@@ -37,9 +37,9 @@ def _device(settings: OpcuaSettings) -> Iterator[str]:
         yield f"    security: {settings.security}"
     if settings.user:
         yield f"    user: {json.dumps(settings.user, ensure_ascii=False)}"
-    if settings.password_file:
-        path = json.dumps(str(settings.password_file), ensure_ascii=False)
-        yield f"    password_file: {path}"
+    for option in ("password_file", "user_certificate", "user_key"):
+        if file := getattr(settings, option):
+            yield f"    {option}: {json.dumps(str(file), ensure_ascii=False)}"
     yield "    tags:"
 
 
