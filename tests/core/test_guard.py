@@ -270,7 +270,7 @@ ODD = [math.nan, math.inf, -math.inf, -0.0, 1e308, -1e308, 5e-324, 1750.0, 600.0
 
 def test_of_200_000_random_wishes_none_leaves_the_limits_or_the_rate():
     """A device that keeps, alters, refuses or loses writes; wishes at random instants."""
-    rng, ms, held, written_at = random.Random(7), 0.0, 1000.0, None  # noqa: S311 - no secrets
+    rng, ms, held, written_at = random.Random(7), 0.0, 1000.0, None
     bench, through = Bench(life=50 * MS), 0
     for _ in range(200_000):
         ms += rng.expovariate(0.1)
