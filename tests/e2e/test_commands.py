@@ -1,6 +1,7 @@
 """What a person sees: help, status, tags, check. Whole sentences, at most 100 columns."""
 
 import json
+import re
 
 import pytest
 
@@ -14,7 +15,7 @@ devices:
   skid:
     driver: modbus
     address: 127.0.0.1:{port}
-    scan: 50 ms
+    scan: 200 ms
     tags:
       p: {{at: 3x0001, type: float32, unit: bar}}
       name: {{at: 3x0003, type: text, length: 2}}
@@ -26,6 +27,8 @@ loops:
 upstream:
   cloud: {{broker: "mqtt://127.0.0.1:1"}}
 """
+SKIPPED = re.compile(r", \d+ scans? skipped")
+"""What a busy machine adds to the row of a device."""
 DEAD = """\
   dead{n}: {{driver: modbus, address: 127.0.0.1:1, scan: 100 ms, tags: {{a: {{at: 1x0001}}}}}}
 """
@@ -54,13 +57,15 @@ async def test_status_of_a_gateway_is_about_ten_lines(run_gateway, skid, edgetwi
         await gateway.until(
             lambda s: s["writes"] > 2 and s["office"]["upstreams"]["cloud"]["error"]
         )
+        await gateway.until_tag("skid/p", "good")
         code, said, _ = await edgetwin("status", "--state", gateway.state)
         by_config = await edgetwin("status", gateway.state.with_suffix(".yaml"))
     assert code == by_config[0] == 0
     assert len(said.splitlines()) <= 11
     screen = rows(said)
     assert screen["gateway"][0].startswith("screens, up ")
-    assert screen["device"] == ["skid (modbus) answers, 3 of 3 tags good"]
+    (device,) = screen["device"]
+    assert SKIPPED.sub("", device) == "skid (modbus) answers, 3 of 3 tags good"
     assert screen["tags"][0].startswith("3 good; the oldest good one ")
     assert screen["model"][0].startswith("pump: learning what normal is: ")
     assert screen["loop"][0].startswith("pressure: auto; pv 1 bar, sp 4.2 bar, output 10")
@@ -74,6 +79,7 @@ async def test_status_names_three_dead_devices_with_the_cure_and_counts_the_rest
     text = CONFIG.format(port=skid.port)
     dead = "".join(DEAD.format(n=n) for n in range(5))
     async with run_gateway(text.replace("assets:", dead + "assets:")) as gateway:
+        await gateway.says("skid answers")
         for n in range(5):
             await gateway.says(f"WARNING dead{n} at 127.0.0.1:1: ")
         _, said, _ = await edgetwin("status", "--state", gateway.state)

@@ -10,7 +10,7 @@ import pytest
 
 from edgetwin.core.codec import decode
 from edgetwin.core.event import EventKind
-from edgetwin.core.frame import Confirmed
+from edgetwin.core.frame import Confirmed, Tick
 from edgetwin.core.plan import SECOND
 from edgetwin.core.reading import ReadingBatch
 from edgetwin.storage.recording import RecordingReader
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 
 ROUNDS = 5
 SCAN_S = PERIOD_S = 0.1
-MACHINE_S = 0.05
+MACHINE_S = 1.0
 """What a busy machine may add to a deadline: the two cores here run other tests as well."""
 
 CONFIG = """\
@@ -66,13 +66,13 @@ async def test_devices_killed_again_and_again_are_read_again_and_leave_nothing_b
     async with run_gateway(text) as gateway:
         before = None
         for _ in range(ROUNDS):
-            await gateway.until(all_up, 10)
+            await gateway.until(all_up)
             before = before or held(gateway.process.pid)
             await asyncio.gather(skid.kill(), meter.kill())
             for tag in ("skid/p", "meter/flow"):
-                await gateway.until_tag(tag, "bad", 3)
+                await gateway.until_tag(tag, "bad")
             await asyncio.gather(skid.start(), meter.start())
-        status = await gateway.until(all_up, 10)
+        status = await gateway.until(all_up)
         after = held(gateway.process.pid)
         assert [d["losses"] for d in status["devices"]] == [ROUNDS, ROUNDS]
         assert [d["connects"] for d in status["devices"]] == [ROUNDS + 1, ROUNDS + 1]
@@ -101,20 +101,26 @@ async def test_silence_puts_the_loop_in_its_fail_safe_within_two_scans_and_one_p
         await gateway.says("loop level: is back in auto")
         assert await gateway.end() == 0
     assert f"{pv} is bad: stale" in line
-    took = [took / SECOND for took in silences(gateway.state, tag=0 if device is skid else 2)]
-    assert len(took) == 1
-    assert 2 * SCAN_S < took[0] <= 2 * SCAN_S + PERIOD_S + MACHINE_S
+    ((looked, took),) = silences(gateway.state, tag=0 if device is skid else 2)
+    assert 2 * SCAN_S < took <= 2 * SCAN_S + PERIOD_S + MACHINE_S
+    assert looked <= 2 * SCAN_S + PERIOD_S, "the first tick past the bound told it"
 
 
 def silences(state, tag):
-    """For each loop fault of a recording: ns since the device last vouched for a tag."""
+    """For each loop fault of a recording: how long the device had then not vouched for a tag, s.
+
+    Before it, how long it had not at the last tick without a fault: a busy machine runs ticks late,
+    and still none past the bound may go by.
+    """
     (file,) = (state / "recordings").iterdir()
-    vouched = 0
+    vouched = ticked = 0
     for data in RecordingReader(file).frames():
         frame = decode(data)
         if any(event.kind is EventKind.LOOP_FAULT for event in frame.events):
-            yield frame.at.mono - vouched
+            yield (ticked - vouched) / SECOND, (frame.at.mono - vouched) / SECOND
         match frame.input:
+            case Tick():
+                ticked = frame.at.mono
             case ReadingBatch(tags=slice() as tags) if tags.start <= tag < tags.stop:
                 vouched = frame.at.mono
             case ReadingBatch(tags=tags) if not isinstance(tags, slice) and tag in tags:

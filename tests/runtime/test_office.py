@@ -214,7 +214,8 @@ async def test_frames_that_were_dropped_are_told_as_a_gap(mosquitto, subscriber,
     for _ in range(3):
         desk.put()
     async with working(desk):
-        await desk.until(lambda s: cloud(s)["connected"])
+        desk.event("all before this was read")
+        assert await subscriber.saw(count("event", 1))
         first = desk.number + 1
         for _ in range(30):
             desk.put()
@@ -284,7 +285,7 @@ async def test_writes_are_in_the_journal_without_any_upstream(tmp_path):
         desk.put(result)
         await desk.until(lambda s: s["boot"])
         async with asyncio.timeout(10):
-            while not (rows := await desk.office._store.journal(9)) or rows[0].ended is None:
+            while not (rows := await desk.office._store.journal(9)) or rows[0].ended is None:  # noqa: ASYNC110 (the journal is asked; it tells nobody)
                 await asyncio.sleep(0.02)
     (row,) = rows
     assert (row.tag, row.before, row.value, row.outcome) == ("skid/t2", 1.0, 7.5, "written")
@@ -314,5 +315,5 @@ def test_ten_kills_with_a_flapping_broker_lose_and_double_nothing(upstream_rig, 
     report = kills.campaign(upstream_rig, tmp_path, kills=10, outage_s=2.0)
     assert report.clean, report
     assert report.kills == 10
-    assert report.boots >= 9
+    assert len(report.boots) == 10
     assert report.records > 200

@@ -1,6 +1,6 @@
 """Kill the sender, flap the broker, and let an independent subscriber say what is missing.
 
-kills.py child STATE PORT     the victim: an Office fed by made-up frames, as fast as told
+kills.py child STATE PORT     the victim: an Office fed by made-up frames; it says its boot's number
 campaign(…)                   kills it at random moments; used by a test and by
 scripts/campaigns/kill_upstream
 """
@@ -12,10 +12,11 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from edgetwin.runtime.office import Office
 TAGS = 20
 FRAME_S = 0.005
 EVENT_EVERY = 4
+START_S = 60.0
 WINDOW = 20
 """In flight at most: so many may come again after a kill, and no more."""
 
@@ -46,7 +48,7 @@ class Report:
     duplicates: int = 0
     most: int = 0
     reordered: int = 0
-    boots: int = 0
+    boots: set = field(default_factory=set)
     holes: dict = None
     doubles: list = None
     conflicts: list = None
@@ -69,8 +71,11 @@ async def child(state: Path, port: int) -> None:
     queue = FrameQueue()
     office = Office(plan(state, port), queue, clock.now)
     running = asyncio.create_task(office.run())
-    number = 0
+    number = said = 0
     while not running.done():
+        if not said and (said := office.status()["boot"]):
+            sys.stdout.write(f"{said}\n")
+            sys.stdout.flush()
         number += 1
         events = ()
         if number % EVENT_EVERY == 0:
@@ -82,13 +87,20 @@ async def child(state: Path, port: int) -> None:
 
 
 @contextmanager
-def victim(state: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, __file__, "child", str(state), str(port)])
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+def victim(state: Path, port: int) -> Iterator[int]:
+    """A child that has its outbox open; gives the number of its boot."""
+    words = [sys.executable, __file__, "child", str(state), str(port)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        too_late = threading.Timer(START_S, process.kill)
+        too_late.start()
+        try:
+            boot = int(process.stdout.readline())
+            too_late.cancel()
+            yield boot
+        finally:
+            too_late.cancel()
+            process.send_signal(signal.SIGKILL)
+            process.wait()
 
 
 def campaign(rig: object, folder: Path, kills: int, seed: int = 1, outage_s: float = 0.0) -> Report:
@@ -104,8 +116,9 @@ def campaign(rig: object, folder: Path, kills: int, seed: int = 1, outage_s: flo
     try:
         for kill in range(kills):
             before, restarts = subscriber.ledger.duplicates, report.restarts
-            with victim(state, broker.port):
-                time.sleep(dice.uniform(0.6, 2.0))  # the random moment is the point
+            with victim(state, broker.port) as boot:
+                report.boots.add(boot)
+                time.sleep(dice.uniform(0.0, 1.4))  # the random moment is the point
                 _flap(broker, dice, report, outage_s if kill == kills // 2 else 0.0)
             report.kills += 1
             if broker._process is None:
@@ -153,7 +166,6 @@ def _judge(report: Report, ledger: object) -> Report:
     report.records = sum(map(len, ledger.records.values()))
     report.duplicates = ledger.duplicates
     report.reordered = ledger.reordered
-    report.boots = len(_boots(ledger))
     report.holes = ledger.holes()
     report.doubles = ledger.doubles()
     report.conflicts = ledger.conflicts
