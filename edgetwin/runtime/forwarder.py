@@ -216,7 +216,8 @@ class Forwarder:
             return  # ``saved`` wakes again
         window = self._link.window
         while (room := window - self._lanes.out) > 0:
-            if not await self._send_from(self._lanes.live, room):
+            count, _ = await self._send_from(self._lanes.live, room)
+            if not count:
                 break
         if not self._lanes.past.done:
             await self._send_past(int(_SHARE * window) - self._lanes.out)
@@ -229,21 +230,22 @@ class Forwarder:
         if granted < 1:
             loop.call_later(_PACE_S, self._wake.set)
         elif room >= _GROUP or (room > 0 and not self._lanes.past.open):
-            self._pace.spend(await self._send_from(self._lanes.past, min(room, granted)))
+            count, size = await self._send_from(self._lanes.past, min(room, granted))
+            self._pace.spend(count, size)
             self._wake.set()
 
-    async def _send_from(self, lane: Lane, room: int) -> int:
-        """Send the next records of a lane, ``room`` at most; how many there were."""
+    async def _send_from(self, lane: Lane, room: int) -> tuple[int, int]:
+        """Send the next records of a lane, ``room`` at most; how many there were, and bytes."""
         head = self._store.outbox.head if lane.until is None else lane.until
         if lane.sent >= head:
             lane.ended = lane.until is not None
-            return 0
+            return 0, 0
         records = await self._store.read(self.name, lane.sent, room, head)
         for record in records:
             self._send(record, lane)
         if len(records) < room:
             lane.sent, lane.ended = max(lane.sent, head), lane.until is not None
-        return len(records)
+        return len(records), sum(len(record.body) for record in records)
 
     def _start_log(self) -> None:
         """The first log, or a new one in place of a damaged one: positions begin anew."""

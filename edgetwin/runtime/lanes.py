@@ -14,6 +14,8 @@ a window: so many come twice, at most, when the process is killed.
 
 from dataclasses import dataclass, field
 
+_LARGE = 10_000
+
 
 @dataclass(slots=True)
 class Lane:
@@ -112,7 +114,10 @@ class Lanes:
 
 @dataclass(slots=True)
 class Pace:
-    """How fast the past may be sent: so many a second, in bursts of a fifth of a second."""
+    """How fast the past may be sent: so many a second, in bursts of a fifth of a second.
+
+    A large record counts for several, one for each 10 kB.
+    """
 
     rate: float
     _spare: float = 0.0
@@ -125,6 +130,6 @@ class Pace:
         self._at = now
         return int(self._spare)
 
-    def spend(self, count: int) -> None:
-        """So many were."""
-        self._spare -= count
+    def spend(self, count: int, size: int) -> None:
+        """So many were, of so many bytes together."""
+        self._spare -= max(count, size / _LARGE)

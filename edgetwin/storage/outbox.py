@@ -21,13 +21,23 @@ All methods run in the database's thread, inside the transaction they are given.
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edgetwin.core import payload
 from edgetwin.storage import facts as few
 from edgetwin.storage.database import Row, Transaction
 from edgetwin.storage.facts import Facts
-from edgetwin.storage.record import COST, Backlog, Draft, Record, cost, listed, names_in, packed
+from edgetwin.storage.record import (
+    COST,
+    Backlog,
+    Draft,
+    Record,
+    cost,
+    listed,
+    names_in,
+    packed,
+    unpacked,
+)
 from edgetwin.storage.room import Room
 
 __all__ = ("Backlog", "Done", "Draft", "Outbox", "Record")
@@ -41,6 +51,7 @@ _COLUMNS = "PRAGMA table_info(records)"
 _LEVEL = "ALTER TABLE records ADD COLUMN level INTEGER"
 
 
+_RECENT = 20
 _FAR = (1 << 63) - 1
 
 
@@ -74,6 +85,7 @@ class Outbox:
         self.head = 0
         self.split = 0
         self._taken = 0
+        self._recent: dict[int, bytes] = {}
         self.cursors: Mapping[str, int] = {}
         self.backlog: Mapping[str, Backlog] = {}
 
@@ -86,6 +98,7 @@ class Outbox:
         facts = Facts.load(tx)
         if "log" not in facts.values:
             facts.set("log", secrets.token_hex(3))
+        self._recent.clear()
         self.boot, self.log = facts.add("boot", 1), str(facts.values["log"])
         known = {key.partition(":")[2] for key in facts.values if key.startswith("cursor:")}
         for name in known - set(self.upstreams):
@@ -114,6 +127,7 @@ class Outbox:
             self._append(tx, facts, [self._close(facts, wall)])
         self._append(tx, facts, drafts)
         if facts.number("bytes") > self.quota:
+            self._recent.clear()  # thinning changes what stands behind a position
             room = Room(tx, facts, self.upstreams, self.quota, self._taken)
             self._append(tx, facts, room.make(wall, self.told))
         self._sweep(tx, facts)
@@ -132,7 +146,10 @@ class Outbox:
         )
         if rows:
             self._taken = max(self._taken, rows[-1][0])
-        return [Record(*row) for row in rows]
+        return [self._unpack(Record(*row)) for row in rows]
+
+    def _unpack(self, record: Record) -> Record:
+        return replace(record, body=self._recent.get(record.position) or unpacked(record.body))
 
     # ------------------------------------------------------------ parts of a write
 
@@ -144,10 +161,17 @@ class Outbox:
             names, body = listed(draft.upstreams), packed(draft.body)
             row = (position, draft.kind, self._full(facts, draft.stream), sequence)
             rows.append((*row, self.boot, draft.wall, body, names))
+            self._remember(position, draft.body)
             facts.add("bytes", cost(body))
             for name in draft.upstreams:
                 facts.add(f"waiting:{name}", 1)
         tx.many("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)", rows)
+
+    def _remember(self, position: int, body: bytes) -> None:
+        """Keep the newest as they are: most are asked for at once."""
+        self._recent[position] = body
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
 
     def _full(self, facts: Facts, stream: str) -> str:
         """A stream's name with its log and, from the second on, its section."""

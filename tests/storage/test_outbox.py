@@ -199,3 +199,157 @@ async def test_each_upstream_gets_each_of_its_records_once_and_in_order(tmp_path
         assert got[name] + [json.loads(r.body)["n"] for r in rest] == made[name]
     await box.database.close()
     box.database.end()
+
+
+async def close(box):
+    """As an upstream does that has come back to a long backlog."""
+    await box.database.run(lambda tx: box.outbox.write(tx, (), Done(close=True), 9))
+
+
+async def strike(box, name, *positions):
+    done = Done(beyond={name: positions})
+    await box.database.run(lambda tx: box.outbox.write(tx, (), done, 9))
+
+
+async def test_closed_streams_tell_their_last_numbers_and_new_ones_begin(box):
+    await box.write(draft(), draft(), draft("summary-10s"))
+    await close(box)
+    await box.write(draft())
+    log = box.outbox.log
+    closing, later = await box.read(after=box.outbox.split)
+    assert json.loads(closing.body)["closed"] == {f"event@{log}": 2, f"summary-10s@{log}": 1}
+    assert (closing.kind, closing.stream, closing.sequence) == ("closed", f"closed@{log}.2", 1)
+    assert (later.stream, later.sequence) == (f"event@{log}.2", 1)
+    await box.open()
+    await box.write(draft())
+    assert (await box.read())[-1].sequence == 2, "a restart goes on in the same section"
+    await close(box)
+    closing = (await box.read(after=box.outbox.split))[0]
+    assert json.loads(closing.body)["closed"] == {f"closed@{log}.2": 1, f"event@{log}.2": 2}
+
+
+async def test_what_is_acknowledged_ahead_of_the_cursor_is_not_given_again(box):
+    await box.write(*[draft() for _ in range(6)])
+    await strike(box, "cloud", 4, 5)
+    assert [r.position for r in await box.read("cloud")] == [1, 2, 3, 6]
+    assert [r.position for r in await box.read("plant")] == [1, 2, 3, 4, 5, 6]
+    assert box.outbox.backlog["cloud"].records == 4
+    await strike(box, "cloud", 4)
+    assert box.outbox.backlog["cloud"].records == 4, "once is enough"
+    await strike(box, "plant", 5)
+    assert await box.rows() == 5, "who has it all lets go of it"
+    await box.write(cloud=6, plant=6)
+    assert await box.rows() == 0
+    assert box.outbox.bytes == 0
+
+
+SECOND = 1_000_000_000
+WALL = 1_732_278_000 * SECOND
+
+
+def summary(n, tags=40):
+    """A summary of ten seconds: each number in it is new."""
+    ones = [n + i / 7 for i in range(tags)]
+    body = {
+        "birth": "b1",
+        "from": n * 10_000,
+        "to": (n + 1) * 10_000,
+        "frames": [n, n],
+        "lost": 0,
+        "count": [100] * tags,
+        "good": [1] * tags,
+        "min": ones,
+        "max": ones,
+        "mean": ones,
+        "last": ones,
+        "quality": [0] * tags,
+    }
+    wall = WALL + (n + 1) * 10 * SECOND
+    return Draft(
+        "summary", "summary-10s", BOTH, json.dumps(body, separators=(",", ":")).encode(), wall
+    )
+
+
+def numbers_of(records):
+    """Numbers of summaries sent whole, thinned away, and told as lost."""
+    whole, thinned, lost = [], [], []
+    for record in records:
+        body = json.loads(record.body)
+        if record.kind == "summary" and "thinned" in body:
+            span = body["thinned"]
+            thinned += range(span["from_seq"], span["to_seq"] + 1)
+            assert span["count"] == span["to_seq"] - span["from_seq"] + 1
+            assert span["to_seq"] == record.sequence
+            assert body["count"][0] == 100 * span["count"]
+        elif record.kind == "summary":
+            whole.append(record.sequence)
+        elif record.kind == "gap" and body["gap"]["stream"].startswith("summary"):
+            told = range(body["gap"]["from_seq"], body["gap"]["to_seq"] + 1)
+            assert len(told) == body["gap"]["count"]
+            lost += told
+    return whole, thinned, lost
+
+
+@pytest.mark.parametrize(("quota", "loses"), [(300_000, False), (20_000, True)])
+async def test_days_without_a_broker_are_thinned_then_dropped_and_add_up(box, quota, loses):
+    box.quota = quota
+    await box.open()
+    made = 1200
+    for n in range(made):
+        await box.write(summary(n), *([draft()] if n % 40 == 0 else []), wall=n)
+        assert box.outbox.bytes <= quota
+    files = sum(path.stat().st_size for path in box.database.path.parent.glob("outbox.db"))
+    assert files <= quota + (1 << 20)
+    records = await box.read(limit=99_999)
+    whole, thinned, lost = numbers_of(records)
+    assert sorted(whole + thinned + lost) == list(range(1, made + 1)), "each once"
+    assert thinned
+    assert bool(lost) == loses
+    assert whole[-1] == made, "the present is whole"
+    assert max(thinned, default=0) < min(whole)
+    events = [r.sequence for r in records if r.kind == "event"]
+    assert events == list(range(1, made // 40 + 1)), "events are the last to go"
+    assert box.outbox.backlog["cloud"].records == len(records)
+
+
+async def test_what_may_be_on_its_way_is_not_thinned(box):
+    box.quota = 100_000
+    await box.open()
+    for n in range(30):
+        await box.write(summary(n))
+    sent = await box.read(limit=20)
+    for n in range(30, 400):
+        await box.write(summary(n))
+    whole, thinned, lost = numbers_of(await box.read(limit=99_999))
+    assert not set(thinned) & {r.sequence for r in sent}
+    assert sorted(whole + thinned + lost) == list(range(1, 401))
+
+
+async def test_summaries_of_two_births_are_not_mixed(box):
+    box.quota = 30_000
+    await box.open()
+    for n in range(120):
+        made = summary(n)
+        other = made.body.replace(b'"b1"', b'"b2"') if n % 12 >= 7 else made.body
+        await box.write(Draft("summary", "summary-10s", BOTH, other, made.wall))
+    records = [r for r in await box.read(limit=9999) if r.kind == "summary"]
+    assert any(b"thinned" in r.body for r in records)
+    for body in (json.loads(r.body) for r in records):
+        middle = {round(n) % 12 >= 7 for n in (body["min"][0], body["max"][0])}
+        assert middle == {body["birth"] == "b2"}
+
+
+async def test_file_of_an_older_version_gets_its_new_column(tmp_path):
+    box = Box(tmp_path / "outbox.db")
+    await box.database.open()
+    await box.database.run(
+        lambda tx: tx.run(
+            "CREATE TABLE records (position INTEGER PRIMARY KEY, kind TEXT, stream TEXT,"
+            " seq INTEGER, boot INTEGER, wall INTEGER, body BLOB, upstreams TEXT)"
+        )
+    )
+    await box.open()
+    await box.write(draft())
+    assert len(await box.read()) == 1
+    await box.database.close()
+    box.database.end()
