@@ -16,6 +16,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -149,18 +150,23 @@ def summary(window: Summary, birth_id: str) -> bytes:
 
 
 def report(told: Told, birth_id: str) -> bytes:
-    """The body of one report: per tag its index, times in ms after ``from``, and values."""
+    """The body of one report: per tag its index, times and values.
+
+    The first time is in ms after ``from``, each other in ms after the one before: short numbers.
+    """
     begin = min((point.at for point in told.points), default=told.begin // _MS)
     by_tag: dict[int, list[Point]] = {}
     for point in told.points:
         by_tag.setdefault(point.tag, []).append(point)
-    rows = ",".join(
-        f"[{tag},[{','.join(str(p.at - begin) for p in own)}],"
-        f"[{','.join(exactly(p.value) for p in own)}]]"
-        for tag, own in by_tag.items()
-    )
+    rows = ",".join(_points(tag, own, begin) for tag, own in by_tag.items())
     head = document({"birth": birth_id, "from": begin, "to": told.end // _MS})
     return head[:-1] + b',"points":[%s]}' % rows.encode()
+
+
+def _points(tag: int, own: list[Point], begin: int) -> str:
+    before = (begin, *(point.at for point in own))
+    times = ",".join(str(p.at - at) for p, at in zip(own, before, strict=False))
+    return f"[{tag},[{times}],[{','.join(exactly(p.value) for p in own)}]]"
 
 
 def capture(part: Part, birth_id: str) -> bytes:
@@ -307,7 +313,8 @@ def points(
     _check(message, explained_by)
     return {
         explained_by["tags"][index]["name"]: [
-            (message["from"] + after, value) for after, value in zip(times, values, strict=True)
+            (message["from"] + after, value)
+            for after, value in zip(accumulate(times), values, strict=True)
         ]
         for index, times, values in message["points"]
     }

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from edgetwin.core.follow import Follower, Measured
 from edgetwin.core.frame import Frame
+from edgetwin.core.members import Members
 from edgetwin.core.plan import ClassPlan
 from edgetwin.core.reading import Bytes, Floats, Indices, Instant, Scalar, Times
 from edgetwin.core.tags import TagTable
@@ -260,6 +261,8 @@ class Summariser:
             for name, length in rows
             if (own := [tag.index for tag in tags if tag.summary == name])
         ]
+        told = sorted(int(tag) for row in self._rows for tag in row.tags)
+        self._told = Members(told, len(tags))
         self._now: Instant | None = None
 
     def take(self, frame: Frame) -> tuple[Summary, ...]:
@@ -288,6 +291,8 @@ class Summariser:
         twin = self.follower.twin
         with np.errstate(over="ignore", invalid="ignore"):  # beyond 1e150 there is no deviation
             for came in measured:
+                if not len(self._told.tags[self._told.among(came.tags)[0]]):
+                    continue
                 self._accounts.measure(came, twin, self._now.mono)
         if self.follower.worsened:
             self._accounts.worsened(twin)
