@@ -8,6 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is up to the machine, and says nothing of what it shows.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # What a machine may lack even in CI, each with its marker: development data that we may not ship.
 MAY_BE_ABSENT = ("shared",)
