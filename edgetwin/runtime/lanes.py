@@ -36,6 +36,11 @@ class Lane:
         """Everything up to its end is acknowledged."""
         return self.ended and not self.open
 
+    @property
+    def open_count(self) -> int:
+        """How many wait for their PUBACK."""
+        return len(self.open) - len(self.landed)
+
     def take_off(self, token: int, position: int) -> None:
         """Note what has been sent."""
         self.open[token] = self.sent = position
@@ -88,7 +93,7 @@ class Lanes:
     @property
     def out(self) -> int:
         """How many would come twice if the process were killed now."""
-        return len(self.past.open) + len(self.live.open) + len(self._fresh)
+        return self.past.open_count + self.live.open_count + len(self._fresh)
 
     def is_known(self, position: int) -> bool:
         """Whether this one is acknowledged, though the disk does not know it yet."""

@@ -76,7 +76,7 @@ def test_pace_grants_its_rate_and_no_hoard():
     pace = Pace(100)
     assert pace.grant(1000.0) == 20, "a fifth of a second at most"
     pace.spend(20, 0)
-    assert pace.grant(1000.05) == 5
+    assert pace.grant(1000.06) == 5
     pace.spend(5, 200_000)
     assert pace.grant(1000.1) < 0, "200 kB count for twenty"
     assert pace.grant(1001.0) == 20

@@ -247,7 +247,7 @@ SECOND = 1_000_000_000
 WALL = 1_732_278_000 * SECOND
 
 
-def summary(n, tags=40):
+def summary(n, tags=100):
     """A summary of ten seconds: each number in it is new."""
     ones = [n + i / 7 for i in range(tags)]
     body = {
@@ -290,11 +290,11 @@ def numbers_of(records):
     return whole, thinned, lost
 
 
-@pytest.mark.parametrize(("quota", "loses"), [(300_000, False), (20_000, True)])
+@pytest.mark.parametrize(("quota", "loses"), [(400_000, False), (45_000, True)])
 async def test_days_without_a_broker_are_thinned_then_dropped_and_add_up(box, quota, loses):
     box.quota = quota
     await box.open()
-    made = 1200
+    made = 800
     for n in range(made):
         await box.write(summary(n), *([draft()] if n % 40 == 0 else []), wall=n)
         assert box.outbox.bytes <= quota
