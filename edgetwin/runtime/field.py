@@ -15,8 +15,8 @@ from edgetwin.core.engine import Engine
 from edgetwin.core.event import EventKind
 from edgetwin.core.frame import Confirmed, Frame, Input, Lesson, Link, Reflect, Tick
 from edgetwin.core.reading import Instant, ReadingBatch, WriteOutcome, WriteRequest, WriteResult
-from edgetwin.devices.driver import Driver
 from edgetwin.runtime.frames import FrameQueue
+from edgetwin.runtime.guarded import GuardedDriver
 
 log = logging.getLogger("edgetwin.field")
 
@@ -75,7 +75,7 @@ class Field:
         self.writes_started = 0
         self._queues = queues
         self._now = now
-        self._drivers: dict[int, Driver] = {}
+        self._drivers: dict[int, GuardedDriver] = {}
         self._open_writes: set[int] = set()
         self._settled = asyncio.Event()
         self._next_reflect = engine.next_reflect
@@ -114,7 +114,7 @@ class Field:
 
     # ------------------------------------------------------------ devices
 
-    def attach(self, device: int, driver: Driver) -> None:
+    def attach(self, device: int, driver: GuardedDriver) -> None:
         """A device is connected: writes for it go to this driver."""
         self._drivers[device] = driver
 
@@ -166,4 +166,4 @@ class Field:
             result = WriteResult(request.number, request.tag, lost, _NOT_READ, "the device is lost")
             self._loop.call_soon(self.written, result)
         else:
-            driver.start_write(request)
+            driver.give(request)

@@ -63,8 +63,8 @@ class GuardedDriver:
             self._fail(error)
             return True
 
-    def start_write(self, request: WriteRequest) -> None:
-        """As the driver's own; a failure answers the write."""
+    def give(self, request: WriteRequest) -> None:
+        """Give the driver a write; a failure answers it. All writes to the plant pass here."""
         try:
             self._driver.start_write(request)
         except Exception as error:  # noqa: BLE001 - as above
