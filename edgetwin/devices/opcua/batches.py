@@ -24,8 +24,7 @@ class Batches:
         self, tags: NDArray[np.intp], columns: Columns, indices: Indices | None = None
     ) -> ReadingBatch:
         """What was read of these tags, in this order; ``indices`` if ``as_indices`` is known."""
-        if self._elements:
-            columns.types[self._element[tags]] &= ~ALONE  # it was asked for alone
+        self.settle(tags, columns)
         quality = columns.quality
         values = columns.values
         if not self._plain:
@@ -42,6 +41,11 @@ class Batches:
             columns.source_time,
             objects,
         )
+
+    def settle(self, tags: NDArray[np.intp], columns: Columns) -> None:
+        """An element that was asked for alone is no array."""
+        if self._elements:
+            columns.types[self._element[tags]] &= ~ALONE
 
     def raw(self, tag: int, value: float) -> float:
         """What the device has to hold for a value in engineering units."""

@@ -28,12 +28,16 @@ _NUMBERS = range(2, 12)  # SByte to Double: a deadband is defined for these, OPC
 
 
 class Items:
-    """Those of one subscription, by tag. Client handles are twin indices."""
+    """Those of one subscription, by tag. Client handles are twin indices.
+
+    ``sampling_ms`` is how often the server looks at the one it looks at most rarely.
+    """
 
     def __init__(
         self, client: UaClient, number: int, interval_ms: float, most: Parts, tags: TagTable
     ) -> None:
         self.unfiltered: set[int] = set()
+        self.sampling_ms = interval_ms
         self._client = client
         self._number = number
         self._interval_ms = interval_ms
@@ -61,6 +65,7 @@ class Items:
         for node, result in zip(nodes, results, strict=True):
             if result.StatusCode.is_good():
                 self._ids[node.tag] = result.MonitoredItemId
+                self.sampling_ms = max(self.sampling_ms, result.RevisedSamplingInterval)
             else:
                 refused[node.tag] = result.StatusCode.value
         return refused

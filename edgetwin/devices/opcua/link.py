@@ -113,6 +113,7 @@ class Link:
             number, odd = await made.create(
                 self._session.client, _of(group, known.nodes), lost, limits.items
             )
+            made.watch(lane, limits.nodes.most)
             by_number[number] = made
             self._groups.setdefault(group.number, []).append(made)
             refused |= odd

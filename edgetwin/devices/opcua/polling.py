@@ -34,7 +34,7 @@ class PolledGroup:
         self._lane = lane
         self._most = min(most, lane.max_nodes)
         self._nodes: dict[int, Node] = {}
-        self._reads: list[_Read] = []
+        self._reads: list[Read] = []
         self._missing = np.array(sorted(missing), np.intp)
         self._deliver = deliver
         self._out = 0
@@ -51,9 +51,9 @@ class PolledGroup:
         ordered = sorted(self._nodes.values(), key=lambda node: (node.kind, node.tag))
         self._reads = [self._read(part) for part in slices(ordered, self._most)]
 
-    def _read(self, nodes: Sequence[Node]) -> "_Read":
+    def _read(self, nodes: Sequence[Node]) -> "Read":
         send = self._lane.reader([node.place for node in nodes])
-        return _Read(np.array([node.tag for node in nodes], np.intp), send)
+        return Read(np.array([node.tag for node in nodes], np.intp), send)
 
     def start(self) -> bool:
         """Put all reads of the group on the wire, unless some of the last scan are still out."""
@@ -67,22 +67,22 @@ class PolledGroup:
             self._ask(read)
         return True
 
-    def _ask(self, read: "_Read") -> None:
+    def _ask(self, read: "Read") -> None:
         self._deliver.counters.requests += 1
         sent = self._deliver.mark()
         read.send(partial(self._take, read), partial(self._fail, read, sent))
 
-    def _take(self, read: "_Read", columns: Columns) -> None:
+    def _take(self, read: "Read", columns: Columns) -> None:
         self._out -= 1
         self._deliver.give(read.tags, columns, read.indices)
 
-    def _fail(self, read: "_Read", sent: int, error: Exception) -> None:
+    def _fail(self, read: "Read", sent: int, error: Exception) -> None:
         self._out -= 1
         self._deliver.sink.readings(bad(read.tags, blame(error)))
         self._deliver.trouble(error, sent)
 
 
-class _Read:
+class Read:
     """One prepared request: its tags in the order of its nodes."""
 
     def __init__(self, tags: NDArray[np.intp], send: Reader) -> None:

@@ -31,6 +31,7 @@ from edgetwin.devices.opcua.skip import WireError
 from edgetwin.devices.opcua.stack import StatusCodes
 from edgetwin.devices.opcua.status import SESSION_OVER, quality_of, words
 from edgetwin.devices.opcua.survey import Node
+from edgetwin.devices.opcua.vigil import Vigil
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ _SILENT_PERIODS = 3
 _SILENT_NS = 3_000_000_000
 _LIFETIME_MS = 60_000
 _MOST_PUBLISHING = 8
+_MOST_MESSAGES = 1000
 
 
 class SubscribedGroup:
@@ -53,6 +55,10 @@ class SubscribedGroup:
         self._alive = np.zeros(len(group.tags), bool)
         self._runs: tuple[range, ...] = ()
         self._heard = deliver.mark()
+        self._messages = 0
+        self._nodes: dict[int, Node] = {}
+        self._lane: tuple[Lane, int] | None = None
+        self._vigil = Vigil(group.tags, group.period, deliver, self._doubt)
 
     async def create(
         self, client: UaClient, nodes: Sequence[Node], missing: Iterable[int], most: Parts
@@ -84,9 +90,27 @@ class SubscribedGroup:
         self._deliver.counters.requests += 1
         refused = await self._monitor.create(nodes)
         self._refused |= {tag: quality_of(code) for tag, code in refused.items()}
+        self._nodes |= {node.tag: node for node in nodes if node.tag not in refused}
+        self._watch()
         gone = (tag for tag, code in refused.items() if code == StatusCodes.BadNodeIdUnknown)
         self._deliver.gone.update(gone)
         return {tag: words(code) for tag, code in refused.items()}
+
+    def watch(self, lane: Lane, most: int) -> None:
+        """Check by reading, at most ``most`` nodes at once, that all items speak."""
+        self._lane = lane, most
+        self._watch()
+
+    def _watch(self) -> None:
+        if self._lane is not None and self._monitor is not None:
+            lane, most = self._lane
+            sampling = int(self._monitor.sampling_ms * 1e6)
+            self._vigil.watch(self._nodes.values(), lane, most, sampling)
+
+    def _doubt(self, tags: Sequence[int]) -> None:
+        """Vouch for these no more until they are reported again."""
+        self._alive[np.array(tags, np.intp) - self.tags.start] = False
+        self._runs = runs_of(self._alive, self.tags.start)
 
     @property
     def period(self) -> int:
@@ -98,6 +122,8 @@ class SubscribedGroup:
         for tag, quality in self._refused.items():
             self._deliver.sink.readings(bad(np.array([tag], np.intp), quality))
         self._refused = {}
+        self._messages = 0
+        self._vigil.look()
         silent = self._deliver.mark() - self._heard
         if silent > max(_SILENT_PERIODS * self._period, _SILENT_NS):
             self._lose(
@@ -108,6 +134,9 @@ class SubscribedGroup:
 
     def take(self, columns: Columns | None, handles: NDArray[np.uint32]) -> None:
         """Values that changed, or (None) the word that none did: the others are confirmed."""
+        self._messages += 1
+        if self._messages > _MOST_MESSAGES:
+            self._lose(f"it reported {_MOST_MESSAGES} times within {self._period / 1e9:g} s")
         self._heard = self._deliver.mark()
         if columns is not None:
             self._take_values(columns, handles)
@@ -122,6 +151,7 @@ class SubscribedGroup:
             places = np.array(sorted(newest.values()), np.intp)
         if len(places) < len(tags):
             columns, tags = columns.some(places), tags[places]
+        self._vigil.reported(tags, columns)
         self._deliver.give(tags, columns)
         fresh = tags - self.tags.start
         if not self._alive[fresh].all():
@@ -179,8 +209,10 @@ class Publisher:
         if news.ended:
             self._lose(f"it ended our subscription: {words(news.ended)}")
             return
-        if group is not None:
-            group.take(news.columns, news.handles)
+        if group is None:
+            self._lose(f"it reports for a subscription {news.subscription}, which is not ours")
+            return
+        group.take(news.columns, news.handles)
         self._send(news.acks)
 
     def _fail(self, sent: int, error: Exception) -> None:
