@@ -9,11 +9,10 @@ whole, and the connection given up, as soon as one of these is seen:
 - behind a whole frame, bytes that cannot begin another (the frame itself is then not used);
 - a broken-off frame, and then a piece that begins as a reply of its own, of whatever unit.
 
-With one request in flight only a late reply can follow a broken-off one, and it is known by its
-header. With more, a frame that one single byte completes is held until more has come: the byte may
-be the first of the next reply. If nothing follows, its request times out. One hole stays that no
-check can close: bytes that are no Modbus at all may fill a reply that broke off. One reason more
-why ``in_flight`` is 1 by default.
+What follows a broken-off reply is known by its header, but for one single byte that completes it
+and may be the first of another reply. Where another may come (several in flight, or one overdue),
+such a frame is held until more has come; if nothing follows, its request times out. One hole stays
+that no check can close: bytes that are no Modbus at all may fill a reply that broke off.
 """
 
 from collections.abc import Collection
@@ -24,6 +23,7 @@ SHORTEST, LONGEST = 3, 254
 """What follows the length field: unit, function and at least one byte, at most 253 (§4.1)."""
 
 HEADER = 6
+_OVERDUE = 16
 FUNCTIONS = frozenset({1, 2, 3, 4, 5, 6, 15, 16, 22, 23})
 
 
@@ -42,11 +42,18 @@ class Framer:
         self._units: set[int] = set()
         self._rest = b""
         self._held = False
+        self._overdue = 0
 
     def request(self, number: int, ask: Ask) -> bytes:
         """The bytes of a request."""
+        if self._overdue:
+            self._overdue -= 1
         self._units.add(ask.head[4])
         return number.to_bytes(2, "big") + ask.tail
+
+    def expired(self) -> None:
+        """A reply is overdue: for some requests to come it may be among theirs."""
+        self._overdue = _OVERDUE
 
     def air_s(self, ask: Ask) -> float:  # noqa: ARG002  as on RTU
         """How long request and reply are under way: no time."""
@@ -75,7 +82,7 @@ class Framer:
             return self._release(data)
         elif self._begins_anew(data, awaited):
             raise NotModbus("a reply broke off and another began")
-        elif len(data) == 1 and len(awaited) > 1 and self._completes(data):
+        elif len(data) == 1 and self._completes(data) and (len(awaited) > 1 or self._overdue):
             self._rest += data
             self._held = True
             return ()

@@ -57,6 +57,9 @@ class Framing(Protocol):
             NotModbus: the stream cannot be trusted.
         """
 
+    def expired(self) -> None:
+        """A request has had no reply in time."""
+
     def finding(self) -> str:
         """What came in the place of a reply; empty where nothing did."""
 
@@ -254,7 +257,10 @@ class Line(asyncio.Protocol):
         over = self._loop.time() + _EARLY_S
         expired = [number for number, ask in self._open.items() if self._due(ask) <= over]
         asks = [self._open.pop(number) for number in expired]
-        finding = self._framing.finding() if asks else ""
+        finding = ""
+        if asks:
+            finding = self._framing.finding()
+            self._framing.expired()
         by_lane: dict[Lane, list[Ask]] = {}
         for ask in asks:
             by_lane.setdefault(ask.lane, []).append(ask)

@@ -70,6 +70,9 @@ class RtuFramer:
         frame = ask.tail[4:]
         return frame + crc(frame)
 
+    def expired(self) -> None:
+        """A reply is overdue: ``debts`` knows what follows from it."""
+
     def air_s(self, ask: Ask) -> float:
         """How long request and reply are under way on the wire."""
         return (len(ask.tail) + ask.size - _HEADER) * self._char_s

@@ -270,6 +270,7 @@ async def _run(driver: ModbusDriver, judge: Judge, reads: int) -> int:
         while not lost.done() and judge.good + judge.bad < reads:
             before = judge.heard
             driver.start_scan(0)
+            await asyncio.sleep(0.005)  # even where all is known at once, time goes on
             while judge.heard < before + len(judge.tags) and not lost.done():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)  # virtual: costs no time, and an Event costs more
         lost.cancel()

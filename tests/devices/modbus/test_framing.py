@@ -56,13 +56,17 @@ def test_a_broken_off_frame_is_not_filled_from_the_next(awaited):
         framer.feed(frame(9, b"\0\3\0\4"), awaited)
 
 
-def test_a_byte_that_may_begin_the_next_reply_does_not_complete_the_one_before():
+@pytest.mark.parametrize("overdue", [False, True])
+def test_a_byte_that_may_begin_the_next_reply_does_not_complete_the_one_before(overdue):
     one, two = frame(8, b"\0\1\0\2"), frame(9, b"\0\3\0\4")
     framer = Framer()
-    assert framer.feed(one[:-1], {8, 9}) == ()
-    assert framer.feed(two[:1], {8, 9}) == ()
+    if overdue:
+        framer.expired()
+    awaited = {8} if overdue else {8, 9}
+    assert framer.feed(one[:-1], awaited) == ()
+    assert framer.feed(two[:1], awaited) == ()
     with pytest.raises(NotModbus):
-        framer.feed(two[1:], {8, 9})
+        framer.feed(two[1:], awaited)
 
 
 def test_a_frame_held_for_its_last_byte_is_used_when_another_follows():
