@@ -117,28 +117,32 @@ def _tag(
     )
 
 
+def _modbus(device: ModbusDevice, draft: Draft) -> ModbusSettings:
+    line = way(device, draft)
+    return ModbusSettings(
+        host=line.host,
+        port=line.port,
+        transport=line.transport,
+        serial=line.serial,
+        tls=line.tls,
+        share=line.share,
+        unit=device.unit,
+        timeout=device.timeout,
+        pause=device.pause,
+        in_flight=device.in_flight,
+        max_registers=device.max_registers,
+        max_bits=device.max_bits,
+        max_gap=device.max_gap,
+        forbidden=forbidden(device, draft),
+        write_by=WriteBy(device.write_by),
+    )
+
+
 def _settings(
     device: ModbusDevice | OpcuaDevice, state: Path, draft: Draft
 ) -> ModbusSettings | OpcuaSettings:
     if isinstance(device, ModbusDevice):
-        line = way(device, draft)
-        return ModbusSettings(
-            host=line.host,
-            port=line.port,
-            transport=line.transport,
-            serial=line.serial,
-            tls=line.tls,
-            share=line.share,
-            unit=device.unit,
-            timeout=device.timeout,
-            pause=device.pause,
-            in_flight=device.in_flight,
-            max_registers=device.max_registers,
-            max_bits=device.max_bits,
-            max_gap=device.max_gap,
-            forbidden=forbidden(device, draft),
-            write_by=WriteBy(device.write_by),
-        )
+        return _modbus(device, draft)
     if device.password_file and not device.user:
         text = "a password without a user. Write user: as well"
         draft.problems.at(device.place("password_file"), text)
