@@ -135,3 +135,27 @@ async def test_hostile_start_is_refused_with_its_reason(make, name):
     note(f"{stall * 1000:.1f} ms | {name} | start | {lost.value}")
     server.close()
     assert stall < STALL_S
+
+
+@pytest.mark.parametrize("name", ["a million null texts", "endless empty chunks", "slow drip"])
+async def test_another_device_is_scanned_all_the_while(make, name):
+    attacker, honest = hostile.Server("read", 4, hostile.EVERYWHERE[name]), hostile.Server()
+    driver, sink = make(["ns=2;s=a"], attacker.url, timeout=TIMEOUT)
+    other, heard = make(["ns=2;s=b"], honest.url)
+    await other.connect()
+    loop, scans = asyncio.get_running_loop(), 0
+
+    def scan():
+        nonlocal timer, scans
+        scans += other.start_scan(0)
+        timer = loop.call_later(0.02, scan)
+
+    timer = loop.call_soon(scan)
+    await endure(driver, sink)
+    timer.cancel()
+    await heard.until(lambda: len(heard.batches) == scans, "every answer")
+    attacker.close()
+    assert {int(batch.quality) for batch in heard.batches} == {0}
+    assert other.counters.timeouts == other.counters.bad_replies == 0
+    await other.close()
+    honest.close()
