@@ -201,7 +201,7 @@ pieces = st.sampled_from([*PIECES.split(), "\n", "\t", "\0"])
 
 
 @given(st.lists(pieces, max_size=60).map(" ".join) | st.text(max_size=80), numbers)
-@settings(max_examples=1500)
+@settings(max_examples=500)
 def test_any_text_gives_an_expression_or_one_error_and_quickly(text, value):
     began = time.process_time()
     outcome = _parsed(text)

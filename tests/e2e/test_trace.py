@@ -62,8 +62,8 @@ async def test_a_closing_valve_reaches_the_cloud_with_the_right_sensor_first(
             await gateway.says("b answers")
             rows.stdin.write(b"go\n")
             seconds = ROW_S * ROWS
-            learned = await subscriber.gets("event", is_about("learned"), seconds)
-            anomaly = await subscriber.gets("event", is_about("anomaly"), seconds)
+            learned = await subscriber.gets("event", is_about("learned"), 3 * seconds)
+            anomaly = await subscriber.gets("event", is_about("anomaly"), 3 * seconds)
             assert await gateway.end() == 0
     assert learned["facts"]["rows"] == 400
     shares = {name: share for name, share in anomaly["facts"].items() if "/" in name}

@@ -30,7 +30,7 @@ def test_any_cut_of_the_stream_gives_the_same_frames(sent, data):
     assert got == sent
 
 
-@settings(max_examples=2000)
+@settings(max_examples=500)
 @given(st.lists(st.binary(max_size=300), max_size=4))
 def test_any_bytes_are_frames_or_no_modbus_and_never_a_crash(chunks):
     framer = Framer()
