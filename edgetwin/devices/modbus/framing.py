@@ -7,12 +7,12 @@ whole, and the connection given up, as soon as one of these is seen:
 
 - a header that is none: protocol not 0, or a length that no reply has;
 - behind a whole frame, bytes that cannot begin another (the frame itself is then not used);
-- a broken-off frame, and then a piece that begins as a reply of its own, of whatever unit.
+- a broken-off frame, and then a piece that begins as a reply of its own, of whatever unit;
+- a frame that one byte alone completes, where that byte may be the first of another reply: several
+  are in flight, or one is overdue.
 
-What follows a broken-off reply is known by its header, but for one single byte that completes it
-and may be the first of another reply. Where another may come (several in flight, or one overdue),
-such a frame is held until more has come; if nothing follows, its request times out. One hole stays
-that no check can close: bytes that are no Modbus at all may fill a reply that broke off.
+One hole stays that no check can close: bytes that are no Modbus at all may fill a reply that broke
+off.
 """
 
 from collections.abc import Collection
@@ -41,7 +41,6 @@ class Framer:
     def __init__(self) -> None:
         self._units: set[int] = set()
         self._rest = b""
-        self._held = False
         self._overdue = 0
 
     def request(self, number: int, ask: Ask) -> bytes:
@@ -78,28 +77,15 @@ class Framer:
                 length = data[4] << 8 | data[5]
                 if len(data) == HEADER + length and SHORTEST <= length <= LONGEST:
                     return (data,)  # one frame, whole: how nearly all come in
-        elif self._held:
-            return self._release(data)
         elif self._begins_anew(data, awaited):
             raise NotModbus("a reply broke off and another began")
         elif len(data) == 1 and self._completes(data) and (len(awaited) > 1 or self._overdue):
-            self._rest += data
-            self._held = True
-            return ()
+            raise NotModbus("one byte alone ended a reply, and may have begun another")
         return self._cut(self._rest + data)
 
     def _completes(self, data: bytes) -> bool:
         stream = self._rest + data
         return len(stream) > HEADER and len(stream) == HEADER + (stream[4] << 8 | stream[5])
-
-    def _release(self, data: bytes) -> tuple[bytes, ...]:
-        """Use the frame that was held once a whole header stands behind it."""
-        self._rest += data
-        end = HEADER + (self._rest[4] << 8 | self._rest[5])
-        if len(self._rest) < end + HEADER:
-            return ()
-        self._held = False
-        return self._cut(self._rest)
 
     def _cut(self, stream: bytes) -> tuple[bytes, ...]:
         frames, at = [], 0
