@@ -110,7 +110,10 @@ class ModbusSettings:
     @property
     def place(self) -> str:
         """Where it is reached, for people."""
-        return self.host if self.transport is Transport.SERIAL else f"{self.host}:{self.port}"
+        if self.transport is Transport.SERIAL:
+            return self.host
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
     @property
     def limits(self) -> Limits:
