@@ -74,7 +74,7 @@ def until(demo, text):
 
 def test_every_step_of_the_fast_story_is_seen(start, tmp_path):
     demo = start("--fast")
-    told, _ = demo.communicate(timeout=80)
+    told, _ = demo.communicate(timeout=240)
     assert demo.returncode == 0, told
     assert [sentence for sentence in SENTENCES if sentence not in told] == []
     assert max(map(len, told.splitlines())) <= 100
@@ -87,7 +87,7 @@ def test_ctrl_c_ends_everything_at_any_moment(start, tmp_path, moment, number):
     demo = start("--fast")
     until(demo, moment)
     demo.send_signal(number)
-    told, _ = demo.communicate(timeout=30)
+    told, _ = demo.communicate(timeout=90)
     assert demo.returncode == 130, told
     assert "nothing is left running" in told
     assert "Traceback" not in told
@@ -98,7 +98,7 @@ def test_a_daemon_that_does_not_run_is_told_with_its_last_words(start, tmp_path)
     config = tmp_path / "wrong.yaml"
     config.write_text("gateway: nothing-but-a-name\n")
     demo = start("--config", str(config))
-    told, _ = demo.communicate(timeout=30)
+    told, _ = demo.communicate(timeout=90)
     assert demo.returncode == 1
     assert "NOT SEEN: the daemon goes on running (it ended with exit code 78)" in told
     assert "wrong.yaml" in told

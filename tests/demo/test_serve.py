@@ -120,7 +120,7 @@ async def test_a_table_is_played_row_by_row_on_both_protocols(tmp_path):
         assert await floats(modbus, 1) == [10.5]
         assert await nodes(opcua, node) == [100.0]
         child.send("go")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert [await child.line() for _ in range(3)] == ["row 100", "row 200", "done"]
         assert await floats(modbus, 1) == [10.5 + 249]
         assert await setpoint(modbus) == 249
@@ -144,7 +144,7 @@ async def test_sigterm_ends_both_processes():
     child = await Child.start("edgetwin.demo.serve", "plant")
     ports = await child.ports()
     child.process.terminate()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await child.process.wait() == 0
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", ports[1])

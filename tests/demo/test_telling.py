@@ -32,7 +32,7 @@ def record(stream, seq, **body):
 def summary(seq, *, low, high, mean):
     columns = {"min": low, "max": high, "mean": mean, "last": mean, "good": [1] * 4}
     counts = {"count": [10, 10, 10, 0], "quality": [int(Quality.GOOD)] * 4}
-    return record("summary@a", seq, birth=BIRTH.id, **columns, **counts)
+    return record("summary@a", seq, birth=BIRTH.id, frames=[1, 10], **columns, **counts)
 
 
 @pytest.fixture
