@@ -1,12 +1,14 @@
 """Why a server will not have us, for people: the cause, and what to do."""
 
+import struct
 from datetime import UTC, datetime
 from ssl import SSLError
 
 from edgetwin.core.plan import OpcuaSettings
 from edgetwin.core.reading import Instant
 from edgetwin.devices.opcua.pki import Identity, thumbprint
-from edgetwin.devices.opcua.stack import StatusCodes, UaStatusCodeError
+from edgetwin.devices.opcua.skip import WireError
+from edgetwin.devices.opcua.stack import StatusCodes, UaError, UaStatusCodeError
 from edgetwin.devices.opcua.status import words
 
 _Codes = StatusCodes
@@ -63,6 +65,10 @@ def explain(error: Exception, settings: OpcuaSettings, identity: Identity | None
     if isinstance(error, OSError):
         cause = error.strerror or error
         return f"{cause}. Check the address, the cable and the files named in the settings"
+    if isinstance(error, UaError | WireError | struct.error):
+        return (
+            f"what it answered cannot be used ({error}). Is it an OPC UA server, and a healthy one?"
+        )
     return str(error) or repr(error)
 
 

@@ -178,6 +178,9 @@ class Session(threading.Thread):
     def _open(self, request: Request) -> Iterator[bytes]:
         yield opened(request, b"")
 
+    def _endpoints(self, request: Request) -> Iterator[bytes]:
+        yield from request.message(request.head(ua.GetEndpointsResponse()))
+
     def _session(self, request: Request) -> Iterator[bytes]:
         response = ua.CreateSessionResponse()
         response.Parameters.AuthenticationToken = ua.NodeId(5, 0)

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from edgetwin.core.errors import DeviceLost
+from edgetwin.core.plan import Security
 from edgetwin.core.quality import Quality
 from edgetwin.devices.opcua import choice
+from edgetwin.devices.opcua import driver as module
 
 STALL_S = 0.15
 """Three times what we promise: this runs on any machine, under coverage and beside others."""
@@ -34,6 +36,7 @@ def _hostile():
 
 hostile = _hostile()
 STAGES = {
+    "endpoints": ("endpoints", 1, {"secure": True}),
     "facts": ("read", 1, {}),
     "first look": ("read", 2, {}),
     "scan": ("read", 4, {}),
@@ -101,11 +104,19 @@ async def endure(driver, sink) -> str:
     raise AssertionError("unreachable")
 
 
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory):
+    """Our own certificate is made once."""
+    return tmp_path_factory.mktemp("pki")
+
+
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("name", hostile.EVERYWHERE)
-async def test_hostile_answer_holds_up_nobody_and_is_told(make, monkeypatch, name, stage):
+async def test_hostile_answer_holds_up_nobody_and_is_told(make, monkeypatch, pki, name, stage):
     kind, nth, settings = STAGES[stage]
     settings = dict(settings)
+    if settings.pop("secure", False):
+        settings = {"security": Security.SIGN_AND_ENCRYPT, "pki": pki}
     if settings.pop("stock", False):
         monkeypatch.setattr(choice.FastLane, "fits", lambda client: False)
     server = hostile.Server(kind, nth, hostile.EVERYWHERE[name])
@@ -121,6 +132,22 @@ async def test_hostile_answer_holds_up_nobody_and_is_told(make, monkeypatch, nam
     assert server.reached
     assert stall < STALL_S
     assert reason == "" or "plc" in reason
+
+
+async def test_server_that_takes_its_time_at_each_step_is_given_up_in_time(make, monkeypatch):
+    def late(request):
+        yield 0.3
+        yield from request.session._read(request)
+
+    monkeypatch.setattr(module, "_STEPS", 2)
+    server = hostile.Server("read", 1, late)
+    names = [f"ns=2;s={n}" for n in range(20)]
+    driver, _ = make(names, server.url, timeout=TIMEOUT, max_nodes=1)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(DeviceLost, match=r"was not ready within 0\.9 s"):
+        await driver.connect()
+    assert asyncio.get_running_loop().time() - began < 3
+    server.close()
 
 
 @pytest.mark.parametrize("name", hostile.BEFORE)
