@@ -62,6 +62,10 @@ def explain(error: Exception, settings: OpcuaSettings, identity: Identity | None
     if isinstance(error, SSLError | ConnectionError):
         trust = f" Does it trust our certificate {identity.file}?" if identity else ""
         return f"the server closed the connection. Is it an OPC UA server?{trust}"
+    return _explain_rest(error)
+
+
+def _explain_rest(error: Exception) -> str:
     if isinstance(error, OSError):
         cause = error.strerror or error
         return f"{cause}. Check the address, the cable and the files named in the settings"
@@ -70,30 +74,6 @@ def explain(error: Exception, settings: OpcuaSettings, identity: Identity | None
             f"what it answered cannot be used ({error}). Is it an OPC UA server, and a healthy one?"
         )
     return str(error) or repr(error)
-
-
-def _who(settings: OpcuaSettings, said: str) -> str:
-    if settings.user_certificate:
-        return (
-            f"the user of {settings.user_certificate} ({said}). Put that certificate where it "
-            "keeps those of its users, or check 'user_certificate' and 'user_key'"
-        )
-    if settings.user:
-        return f"user {settings.user!r} ({said}). Check 'user' and 'password_file'"
-    return (
-        f"a log-in without a user ({said}). Write 'user' and 'password_file', or "
-        "'user_certificate' and 'user_key'"
-    )
-
-
-def _validity(identity: Identity | None) -> str:
-    if identity is None:
-        return ""
-    start, end = (
-        identity.certificate.not_valid_before_utc,
-        identity.certificate.not_valid_after_utc,
-    )
-    return f"Our certificate holds from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC. "
 
 
 def _explain_code(code: int, settings: OpcuaSettings, identity: Identity | None) -> str:
