@@ -81,9 +81,15 @@ def test_every_step_of_the_fast_story_is_seen(start, tmp_path):
     assert left_behind(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["we start plant", "is online", "of 200 rows"])
-def test_ctrl_c_ends_everything_at_any_moment(start, tmp_path, moment, number):
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("we start plant", signal.SIGINT),
+        ("is online", signal.SIGTERM),
+        ("of 200 rows", signal.SIGINT),
+    ],
+)
+def test_a_signal_ends_everything_at_any_moment(start, tmp_path, moment, number):
     demo = start("--fast")
     until(demo, moment)
     demo.send_signal(number)
