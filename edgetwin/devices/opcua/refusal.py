@@ -76,6 +76,30 @@ def _explain_rest(error: Exception) -> str:
     return str(error) or repr(error)
 
 
+def _who(settings: OpcuaSettings, said: str) -> str:
+    if settings.user_certificate:
+        return (
+            f"the user of {settings.user_certificate} ({said}). Put that certificate where it "
+            "keeps those of its users, or check 'user_certificate' and 'user_key'"
+        )
+    if settings.user:
+        return f"user {settings.user!r} ({said}). Check 'user' and 'password_file'"
+    return (
+        f"a log-in without a user ({said}). Write 'user' and 'password_file', or "
+        "'user_certificate' and 'user_key'"
+    )
+
+
+def _validity(identity: Identity | None) -> str:
+    if identity is None:
+        return ""
+    start, end = (
+        identity.certificate.not_valid_before_utc,
+        identity.certificate.not_valid_after_utc,
+    )
+    return f"Our certificate holds from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC. "
+
+
 def _explain_code(code: int, settings: OpcuaSettings, identity: Identity | None) -> str:
     said = f"the server says {words(code)}"
     if code in _LOG_IN:
