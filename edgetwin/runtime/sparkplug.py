@@ -8,10 +8,10 @@ doubt when the line breaks goes to the outbox as history: told twice perhaps, lo
 """
 
 import asyncio
+import functools
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from edgetwin.core.errors import StorageError
@@ -19,19 +19,18 @@ from edgetwin.core.frame import Frame
 from edgetwin.core.plan import GatewayPlan, SparkplugSettings, UpstreamPlan
 from edgetwin.core.reading import Instant, Scalar
 from edgetwin.core.sparkplug.catalogue import Catalogue
-from edgetwin.core.sparkplug.command import judge
-from edgetwin.core.sparkplug.host import PrimaryHost, Word
 from edgetwin.core.sparkplug.metric import NUMBERS, Outgoing, Verb, topic
 from edgetwin.core.sparkplug.report import Reporter
 from edgetwin.core.sparkplug.session import Session
-from edgetwin.runtime.sparkplug_history import Batch, History
+from edgetwin.runtime.sparkplug_history import Batch, Changes, History
+from edgetwin.runtime.sparkplug_hosts import Hosts
 from edgetwin.storage.counter import Counter
 from edgetwin.storage.outbox import Draft
 from edgetwin.storage.store import Store
 from edgetwin.upstream.mqtt_dial import Message, exposed, in_thread
 from edgetwin.upstream.mqtt_refusal import LinkLost, Refused, place
 from edgetwin.upstream.sparkplug_link import SparkplugLink
-from edgetwin.upstream.sparkplug_wire import decode, encode
+from edgetwin.upstream.sparkplug_wire import encode
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +43,11 @@ _ANSWER_S = 10.0
 _DEVICES_S = 5.0  # how long the first birth waits for devices to be found or missed
 _BETWEEN_BIRTHS_S = 1.0  # a host that asks without end gets one birth sequence a second
 _FAREWELL_S = 1.0
-_REPORTED = 10  # refusals told one by one in the log; then they are only counted
+_PART = 250  # changes told in one go: a millisecond
 
 
 class HostAway(LinkLost):
     """The primary host has gone offline: start again, and wait for it."""
-
-
-@dataclass(slots=True)
-class _Asked:
-    """What hosts have asked for and the line has not yet done."""
-
-    rebirth: bool = False
-    leave: bool = False
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class SparkplugForwarder:
@@ -78,7 +68,6 @@ class SparkplugForwarder:
         self.connected = False
         self.since = 0
         self.error = ""
-        self.refused = 0
         self.warning = exposed(plan.broker)
         self._settings: SparkplugSettings = plan.sparkplug
         self._now = now
@@ -86,13 +75,11 @@ class SparkplugForwarder:
         self._catalogue = Catalogue(gateway.tags, devices, gateway.assets)
         self._reporter = Reporter(self._catalogue)
         self._session = Session(self._catalogue, _FACTS)
-        host = self._settings.primary_host
-        self._host = PrimaryHost(host) if host else None
-        self._link = SparkplugLink(plan.broker, self._hear)
+        self._hosts = Hosts(plan.name, self._settings.primary_host)
+        self._link = SparkplugLink(plan.broker, self._hosts.hear)
         self._history = History(plan.name, self._catalogue, store, keep)
         self._counter = Counter(gateway.state / f"sparkplug-{plan.name}.bdseq", NUMBERS)
         self._told: dict[str, Scalar] = {}
-        self._asked = _Asked()
         self._heard = asyncio.Event()
         self._due = 0
         self._born_at = 0.0
@@ -111,9 +98,14 @@ class SparkplugForwarder:
         """How many records the broker has taken since the start."""
         return self._history.landed
 
+    @property
+    def refused(self) -> int:
+        """How many commands were turned down since the start."""
+        return self._hosts.refused
+
     def wake(self) -> None:
         """There may be something new in the outbox."""
-        self._asked.wake.set()
+        self._hosts.wake.set()
 
     def take(self, frame: Frame) -> None:
         """Follow a frame; tell what has changed when it is time, deaths and returns at once."""
@@ -123,11 +115,28 @@ class SparkplugForwarder:
         due = frame.at.mono >= self._due
         if due:
             self._due = frame.at.mono + self._settings.every
+        if due or self._session.born:
+            self._look(due=due)
+
+    def _look(self, *, due: bool) -> None:
+        """A part of the changes at a time, so that control never waits for all of them."""
         if not self._session.born:
-            if due:
-                self._history.store(self._reporter.changes(), self._ms())
-        elif not self._asked.rebirth and not self._link.busy:
+            self._keep(self._part())
+        elif self._may_tell:
             self._tell(due=due)
+
+    def _part(self) -> Changes:
+        changes = self._reporter.changes(_PART)
+        if len(changes) == _PART:
+            asyncio.get_running_loop().call_soon(functools.partial(self._look, due=True))
+        return changes
+
+    def _keep(self, changes: Changes) -> None:
+        self._history.store(changes, self._ms())
+
+    @property
+    def _may_tell(self) -> bool:
+        return not (self._hosts.rebirth or self._hosts.leave or self._link.busy)
 
     # ------------------------------------------------------------ the line
 
@@ -145,7 +154,7 @@ class SparkplugForwarder:
         """One connection, from its start to its end; gives the cause of the end."""
         try:
             await self._link.join(self._next_will)
-            self._meet_broker()
+            self._hosts.reconnected()
             async with asyncio.timeout(_ANSWER_S):
                 await self._link.subscribe(self._topics())
         except LinkLost as lost:
@@ -174,16 +183,10 @@ class SparkplugForwarder:
         self._session.open(number)
         return self._message(self._session.death(self._ms()), qos=1)
 
-    def _meet_broker(self) -> None:
-        self._asked.rebirth = self._asked.leave = False
-        if self._host is not None:
-            self._host.reconnected()
-
     def _topics(self) -> list[str]:
         group, node = self._settings.group, self._settings.node
         devices = [topic(group, Verb.DCMD, node, d) for d in self._catalogue.writable]
-        host = [self._host.topic] if self._host is not None else []
-        return [topic(group, Verb.NCMD, node), *devices, *host]
+        return [topic(group, Verb.NCMD, node), *devices, *self._hosts.topics]
 
     async def _work(self) -> None:
         """Be born when host and devices are there; then serve what is asked for."""
@@ -192,50 +195,50 @@ class SparkplugForwarder:
                 await asyncio.wait_for(self._heard.wait(), _DEVICES_S)
             except TimeoutError:
                 log.debug("upstream %s: not all devices are known yet", self.name)
-        self._asked.wake.set()
+        self._hosts.wake.set()
         while True:
-            await self._asked.wake.wait()
-            self._asked.wake.clear()
-            if self._asked.leave:
+            await self._hosts.wake.wait()
+            self._hosts.wake.clear()
+            if self._hosts.leave:
                 await self._leave()
-            if self._host is not None and not self._host.online:
-                continue
-            if self._asked.rebirth or not self._session.born:
-                self._be_born()
-            if self._session.born and not self._asked.rebirth:
-                await self._history.replay(self._replayed, self._asked.wake.set)
+            if self._hosts.rebirth or (self._hosts.may_be_born and not self._session.born):
+                await self._be_born()
+            if self._session.born and self._may_tell:
+                await self._history.replay(self._replayed, self._hosts.wake.set)
 
     # ------------------------------------------------------------ births, changes
 
-    def _be_born(self) -> None:
+    async def _be_born(self) -> None:
         loop = asyncio.get_running_loop()
         rest = self._born_at + _BETWEEN_BIRTHS_S - loop.time()
         if self._session.born and rest > 0:
-            loop.call_later(rest, self._asked.wake.set)
+            loop.call_later(rest, self._hosts.wake.set)
             return
         self._born_at = loop.time()
         self._told = self._facts()
         changes = self._reporter.changes()  # told by the births, and in doubt like all else
+        self._hosts.begin_births()
         for born in self._session.births(self._reporter, self._told, self._ms()):
             self._send(born)
+            await asyncio.sleep(0)  # control goes first
         self._history.doubt(changes, self._fence)
-        self._asked.rebirth = False
         self._history.visiting.clear()
+        self._hosts.end_births()
         self._wait = _FIRST_WAIT_S
         if not self.connected:
             self.connected, self.since, self.error = True, self._now().wall, ""
             log.info("upstream %s: born with bdSeq %d", self.name, self._session.bd_seq)
 
-    def _tell(self, *, due: bool) -> None:
+    def _tell(self, *, due: bool, everything: bool = False) -> None:
         """Deaths and returns of devices at once, changes when it is time."""
         alive = self._session.alive - self._history.visiting
         present = self._reporter.present
         if alive == present and not due:
             return
-        changes = self._reporter.changes()
+        changes = self._reporter.changes() if everything else self._part()
         if self._reporter.redefined:  # a text where numbers were: only a birth can say so
-            self._history.store(changes, self._ms())
-            self._ask_rebirth()
+            self._keep(changes)
+            self._hosts.ask_rebirth()
             return
         try:
             self._tell_presence(alive, present)
@@ -245,7 +248,7 @@ class SparkplugForwarder:
             self._send_facts()
             self._history.doubt(changes, self._fence)
         except LinkLost:
-            self._history.store(changes, self._ms())
+            self._keep(changes)
 
     def _tell_presence(self, alive: set[str], present: set[str]) -> None:
         for device in sorted(alive - present):
@@ -263,7 +266,7 @@ class SparkplugForwarder:
 
     async def _replayed(self, records: Batch) -> bool:
         """Send records as history and wait until the broker has them. False: births go first."""
-        if self._asked.rebirth or not self._session.born:
+        if not self._may_tell:
             return False
         for device in records.owners - self._session.alive - {""}:
             self._history.visiting.add(device)
@@ -305,35 +308,6 @@ class SparkplugForwarder:
     def _ms(self) -> int:
         return self._now().wall // _MS
 
-    # ------------------------------------------------------------ what hosts say
-
-    def _hear(self, where: str, content: bytes, retained: bool) -> None:  # noqa: FBT001 - as paho gives it
-        if self._host is not None and where == self._host.topic:
-            self._hear_host(self._host.take(where, content))
-            return
-        levels = where.split("/")
-        verb = Verb.DCMD if len(levels) > 4 else Verb.NCMD
-        command = judge(verb, "/".join(levels[4:]), decode(content), retained=retained)
-        for reason in command.refused:
-            self.refused += 1
-            if self.refused <= _REPORTED:
-                log.warning("upstream %s: refused: %s", self.name, reason)
-        if command.rebirth:
-            self._ask_rebirth()
-
-    def _hear_host(self, word: Word) -> None:
-        if word is Word.OFFLINE and self._session.born:
-            self._asked.leave = True
-            self._session.born = False
-        if word is not Word.IGNORED:
-            self._asked.wake.set()
-
-    def _ask_rebirth(self) -> None:
-        """No data from here on until the births have been told."""
-        if self._session.born:
-            self._asked.rebirth = True
-            self._asked.wake.set()
-
     # ------------------------------------------------------------ the end of a line
 
     async def _leave(self) -> None:
@@ -374,8 +348,11 @@ class SparkplugForwarder:
 
         Never raises.
         """
+        if self._session.born and self._may_tell:
+            self._tell(due=True, everything=True)
         if self._session.born:
             await self._die()
+        self._keep(self._reporter.changes())
         self.connected = False
         self._session.close()
         self._link.drop()

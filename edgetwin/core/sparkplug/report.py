@@ -12,7 +12,8 @@ A value is told again when it differs by the tag's deadband or when its grade ch
     stale      null,  Quality 500  that does not read the property
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,13 +115,30 @@ class Reporter:
 
     # ------------------------------------------------------------ changes out
 
-    def changes(self) -> tuple[Change, ...]:
-        """What differs from what was told; from now on it counts as told."""
-        return self.tell(np.flatnonzero(self._differs()).tolist())
+    def changes(self, at_most: int | None = None) -> tuple[Change, ...]:
+        """What differs from what was told, or a part of it; it counts as told from now on."""
+        return self.tell(np.flatnonzero(self._differs())[:at_most].tolist())
 
-    def tell(self, tags: Iterable[int]) -> tuple[Change, ...]:
+    def tell(self, tags: Sequence[int]) -> tuple[Change, ...]:
         """The present state of these tags, which from now on counts as told."""
-        return tuple(self._tell(tag) for tag in tags)
+        at = np.array(tags, np.intp)
+        twin, state = self._twin, _STATES[self._twin.quality[at]]
+        captured, arrived = twin.source_time[at], twin.arrival_time[at]
+        when = np.where((captured > 0) & (captured <= arrived), captured, arrived)
+        when = np.where((state >= _BAD) | (when == 0), self._wall, when)
+        self._told_at[at] = when = np.maximum(when, self._told_at[at])
+        self._told_state[at] = state
+        self._told[at] = twin.value[at]
+        if twin.objects or self._told_objects:
+            self._note_objects(tags)
+        columns = (tags, (when // _MS).tolist(), twin.value[at].tolist(), state.tolist())
+        return tuple(self._change(*row) for row in zip(*columns, strict=True))
+
+    def _note_objects(self, tags: Sequence[int]) -> None:
+        for tag in tags:
+            self._told_objects.pop(tag, None)
+            if tag in self._twin.objects:
+                self._told_objects[tag] = self._twin.objects[tag]
 
     def _differs(self) -> NDArray[np.bool_]:
         twin = self._twin
@@ -133,37 +151,21 @@ class Reporter:
         differs: NDArray[np.bool_] = (state != self._told_state) | (moved & (state < _BAD))
         return differs
 
-    def _tell(self, tag: int) -> Change:
-        twin = self._twin
-        state = int(_STATES[twin.quality[tag]])
-        value = self._value(tag) if state < _BAD else None
-        if value is None and state < _BAD:
-            state = _BAD
-        captured = int(twin.source_time[tag])
-        arrived = int(twin.arrival_time[tag])
-        when = captured if 0 < captured <= arrived else arrived
-        if state >= _BAD or not when:
-            when = self._wall
-        self._told_at[tag] = when = max(when, int(self._told_at[tag]))
-        self._told_state[tag] = _STATES[twin.quality[tag]]
-        self._told[tag] = twin.value[tag]
-        self._told_objects.pop(tag, None)
-        if tag in twin.objects:
-            self._told_objects[tag] = twin.objects[tag]
-        return Change(tag, when // _MS, value, _GRADES[state])
-
-    def _value(self, tag: int) -> Scalar | None:
-        value: Scalar = self._twin.objects.get(tag, float(self._twin.value[tag]))
+    def _change(self, tag: int, when: int, number: float, state: int) -> Change:
+        if state >= _BAD:
+            return Change(tag, when, None, _GRADES[state])
+        value: Scalar = self._twin.objects.get(tag, number)
         if isinstance(value, str) and self.types[tag] is not DataType.STRING:
             self.types[tag], self.redefined = DataType.STRING, True
-        return as_type(value, self.types[tag])
+        held = as_type(value, self.types[tag])
+        return Change(tag, when, held, Grade.BAD if held is None else _GRADES[state])
 
 
 def as_type(value: Scalar, kind: DataType) -> Scalar | None:
     """The value as its metric's type has it; None where that cannot hold it."""
     if kind is DataType.STRING:
         return value[:_LONGEST_TEXT] if isinstance(value, str) else f"{value:.10g}"
-    if isinstance(value, str) or not np.isfinite(value):
+    if isinstance(value, str) or not math.isfinite(value):
         return None
     if kind is DataType.BOOLEAN:
         return bool(value)

@@ -6,7 +6,7 @@
 A rebirth is births again under the same bdSeq. Metrics in one message are in order of time.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from edgetwin.core.reading import Scalar
 from edgetwin.core.sparkplug.catalogue import Catalogue, quality
@@ -60,8 +60,8 @@ class Session:
 
     def births(
         self, reporter: Reporter, facts: Mapping[str, Scalar], at: int
-    ) -> tuple[Outgoing, ...]:
-        """The whole birth sequence of all that is present."""
+    ) -> Iterator[Outgoing]:
+        """The whole birth sequence of all that is present, one by one."""
         self._seq = -1
         self.born = True
         self.alive.clear()
@@ -73,9 +73,9 @@ class Session:
             Metric(at, DataType.BOOLEAN, value=False, name=REBIRTH, is_definition=True),
             *self._told_facts(facts, at, is_definition=True),
         ]
-        node = self._born("", reporter, own, at)
-        devices = sorted(reporter.present)
-        return (node, *(self.device_birth(device, reporter, at) for device in devices))
+        yield self._born("", reporter, own, at)
+        for device in sorted(reporter.present):
+            yield self.device_birth(device, reporter, at)
 
     def device_birth(self, device: str, reporter: Reporter, at: int) -> Outgoing:
         """A device is there, with all it has."""

@@ -148,18 +148,18 @@ async def test_history_of_a_device_that_is_gone_is_told_and_the_device_dies_agai
     assert order[-1] == ("DDEATH", "skid")
 
 
-async def test_ten_thousand_hostile_commands_are_refused_and_counted(
+async def test_a_thousand_hostile_commands_are_refused_and_counted(
     mosquitto, ear, speaker, tmp_path
 ):
     chance = random.Random(5)
     genuine = spb_wire.command(1, ("running", 1.0))
     async with working(Desk(tmp_path, mosquitto.port)) as desk:
         await connected(desk)
-        for n in range(10_000):
+        for n in range(1000):
             raw = bytearray(genuine) if n % 2 else bytearray(os.urandom(chance.randrange(60)))
             if raw and n % 2:
                 raw[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
             speaker.command(raw=bytes(raw), device="skid" if n % 3 else "")
-        await desk.until(lambda s: s["refused"] >= 10_000, deadline_s=120)
+        await desk.until(lambda s: s["refused"] >= 1000, deadline_s=60)
         assert desk.status["connected"]
         await ear.until(lambda: ("NDATA", "") in ear.sent, desk)
