@@ -85,9 +85,7 @@ class NumberAlone(ModbusAddress):
     @property
     def likely_numbering(self) -> Numbering:
         """The usual one of the manuals that have such numbers."""
-        return (
-            Numbering.REFERENCE_FROM_1 if _is_reference(self.number) else Numbering.PLAIN_FROM_1
-        )
+        return Numbering.REFERENCE_FROM_1 if _is_reference(self.number) else Numbering.PLAIN_FROM_1
 
     @property
     def doubt(self) -> str:

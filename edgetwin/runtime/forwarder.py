@@ -121,7 +121,12 @@ class Forwarder:
         Cancelled, it leaves the line open for ``farewell``.
         """
         while True:
-            lost = await self._live()
+            try:
+                lost = await self._live()
+            except Exception as error:
+                self._down(error)  # nobody foresaw it; who keeps the office starts it again
+                self._link.close()
+                raise
             self._down(lost)
             self._link.close()
             await asyncio.sleep(self._pause(refused=isinstance(lost, Refused)))
@@ -232,7 +237,8 @@ class Forwarder:
         elif room >= _GROUP or (room > 0 and not self._lanes.past.open):
             count, size = await self._send_from(self._lanes.past, min(room, granted))
             self._pace.spend(count, size)
-            self._wake.set()
+            if count:
+                self._wake.set()
 
     async def _send_from(self, lane: Lane, room: int) -> tuple[int, int]:
         """Send the next records of a lane, ``room`` at most; how many there were, and bytes."""

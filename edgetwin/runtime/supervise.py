@@ -35,6 +35,7 @@ log = logging.getLogger("edgetwin.device")
 
 _FIRST_WAIT = SECOND // 2
 _LISTEN = SECOND // 20
+_GOOD_RUN_S = 60.0  # an office that ran so long failed of something new
 _NO_ANSWER = (Quality.NOT_YET_READ, Quality.NO_COMMUNICATION, Quality.DEVICE_FAULT)
 
 
@@ -194,13 +195,15 @@ class Supervisor:
 
 async def keep(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a job of the office side for good: its failure is told, and never reaches the field."""
-    wait = _FIRST_WAIT
+    wait, loop = _FIRST_WAIT, asyncio.get_running_loop()
     while True:
+        begun = loop.time()
         try:
             await run()
         except Exception:  # the office may fail in ways nobody foresaw; the plant goes on
             log.exception("%s failed; it starts again in %.1f s", name, wait / SECOND)
         else:
             return
+        wait = wait if loop.time() - begun < _GOOD_RUN_S else _FIRST_WAIT
         await asyncio.sleep(wait / SECOND)
         wait = min(2 * wait, 30 * SECOND)
