@@ -3,9 +3,14 @@
 import asyncio
 import contextlib
 import importlib.util
+import os
 import resource
+import shutil
+import socket
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +32,7 @@ from edgetwin.core.tags import Tag, TagTable, WriteLimits
 from edgetwin.runtime import clock
 from edgetwin.runtime.frames import FrameQueue
 from edgetwin.runtime.office import Office
+from edgetwin.runtime.supervise import keep
 
 TAGS = TagTable(
     tuple(
@@ -317,3 +323,159 @@ def test_ten_kills_with_a_flapping_broker_lose_and_double_nothing(upstream_rig, 
     assert report.kills == 10
     assert len(report.boots) == 10
     assert report.records > 200
+
+
+@pytest.mark.broker
+async def test_new_records_overtake_a_long_backlog_and_no_stream_loses_its_order(
+    mosquitto, subscriber, tmp_path
+):
+    plan = upstream(mosquitto.port)
+    await asyncio.to_thread(mosquitto.stop)
+    async with working(Desk(tmp_path, plan)) as desk:
+        for n in range(600):
+            desk.event(f"past {n}")
+        await desk.until(lambda s: cloud(s)["backlog"] >= 600)
+        await asyncio.to_thread(mosquitto.start)
+        await desk.until(lambda s: cloud(s)["connected"])
+        ages = []
+        for n in range(40):
+            put = asyncio.get_running_loop().time()
+            desk.event(f"now {n}")
+            assert await subscriber.saw(lambda led, n=n: f'"now {n}"' in led.text, 5)
+            ages.append(asyncio.get_running_loop().time() - put)
+        assert cloud(desk.office.status())["backlog"] > 100, "the past is still on its way"
+        assert max(ages) < 1.0
+        assert await subscriber.saw(count("event", 640), 20)
+        await desk.until(lambda s: cloud(s)["backlog"] == 0)
+    ledger = subscriber.ledger
+    (closing,) = ledger.messages("closed")
+    (first,) = (name for name in closing["closed"] if name.startswith("event@"))
+    past = [m["text"] for m in ledger.messages(first) if m["stream"] == first]
+    assert past == [f"past {n}" for n in range(600)], "complete, by the number of its last record"
+    assert closing["closed"][first] == 600
+    assert not ledger.holes()
+    assert ledger.reordered == 0
+    assert ledger.duplicates == 0
+
+
+@pytest.mark.broker
+async def test_disk_that_hangs_holds_up_no_frame_and_is_told(
+    mosquitto, subscriber, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("edgetwin.runtime.office._ANSWER_S", 0.05)
+    monkeypatch.setattr("edgetwin.runtime.office._HANGS_NS", SECOND // 10)
+    async with working(Desk(tmp_path, upstream(mosquitto.port))) as desk:
+        desk.event("before")
+        assert await subscriber.saw(count("event", 1))
+        answers = threading.Event()
+        desk.office._store._database._thread.submit(answers.wait, 20)  # SQLite's only thread hangs
+        for n in range(30):
+            desk.event(f"meanwhile {n}")
+        await desk.until(lambda s: "does not answer" in s["storage"])
+        for n in range(30):
+            desk.event(f"later {n}")
+        await desk.until(lambda s: s["unsaved"] >= 60)
+        assert len(desk.frames) < 10, "frames are taken all the same"
+        answers.set()
+        assert await subscriber.saw(count("event", 61))
+        await desk.until(lambda s: not s["storage"])
+    assert not subscriber.ledger.holes()
+    assert not subscriber.ledger.doubles()
+
+
+@pytest.mark.broker
+async def test_office_that_dies_of_an_error_is_back_in_five_seconds(
+    mosquitto, subscriber, tmp_path, monkeypatch
+):
+    desk = Desk(tmp_path, upstream(mosquitto.port))
+    running = asyncio.create_task(keep("office", desk.office.run))
+    desk.event("before")
+    assert await subscriber.saw(count("event", 1))
+    with monkeypatch.context() as broken:
+        broken.setattr("edgetwin.runtime.forwarder.Forwarder._send", None)
+        desk.event("the one that kills it")
+        await desk.until(lambda s: not cloud(s)["connected"])
+    desk.event("after")
+    assert await subscriber.saw(count("event", 3), 5)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await desk.office.close()
+    assert not subscriber.ledger.holes()
+
+
+@pytest.mark.broker
+async def test_edited_configuration_keeps_what_is_queued(mosquitto, subscriber, tmp_path):
+    async with working(Desk(tmp_path, upstream(9, window=SECOND))) as desk:
+        for n in range(30):
+            desk.event(f"queued {n}")
+        await desk.until(lambda s: cloud(s)["backlog"] >= 30)
+    edited = upstream(mosquitto.port, window=2 * SECOND, values=True)
+    async with working(Desk(tmp_path, edited)) as desk:
+        desk.event("fresh")
+        assert await subscriber.saw(count("event", 31))
+        await desk.until(lambda s: cloud(s)["backlog"] == 0)
+    texts = [m["text"] for m in subscriber.ledger.messages("event")]
+    assert texts == [f"queued {n}" for n in range(30)] + ["fresh"]
+    async with working(Desk(tmp_path, edited)) as desk:
+        desk.event("again")
+        assert await subscriber.saw(count("event", 32))
+    assert subscriber.ledger.duplicates == 0, "nothing is said again after a clean stop"
+    assert not subscriber.ledger.holes()
+
+
+@pytest.mark.broker
+async def test_name_that_is_gone_for_a_while_costs_nothing(
+    mosquitto, subscriber, tmp_path, monkeypatch
+):
+    known, real = threading.Event(), socket.getaddrinfo
+
+    def resolve(host, *rest, **more):
+        if host == "broker.test" and not known.is_set():
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return real("127.0.0.1" if host == "broker.test" else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    plan = upstream(mosquitto.port)
+    plan = replace(plan, broker=replace(plan.broker, host="broker.test"))
+    async with working(Desk(tmp_path, plan)) as desk:
+        for n in range(20):
+            desk.event(str(n))
+        await desk.until(lambda s: "name cannot be resolved" in cloud(s)["error"])
+        assert "plain text" in cloud(desk.office.status())["warning"]
+        known.set()
+        assert await subscriber.saw(count("event", 20))
+    assert not subscriber.ledger.holes()
+
+
+@pytest.mark.broker
+async def test_revoked_credentials_stop_the_line_until_they_are_given_back(
+    upstream_rig, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("edgetwin.runtime.forwarder._REFUSED_WAIT_S", 0.2)
+    folder, key = tmp_path / "broker", tmp_path / "password"
+    folder.mkdir()
+    broker = upstream_rig.Mosquitto(folder, f"password_file {folder}/users", anonymous=False)
+    tool = shutil.which("mosquitto_passwd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if tool is None:
+        pytest.skip("mosquitto_passwd is not installed")
+
+    def give(word):
+        subprocess.run([tool, "-b", "-c", f"{folder}/users", "gw", word], check=True)
+
+    give("first")
+    key.write_text("first\n")
+    broker.start()
+    plan = upstream(broker.port, user="gw", password_file=key)
+    async with working(Desk(tmp_path, plan)) as desk:
+        desk.event("one")
+        await desk.until(lambda s: cloud(s)["connected"] and not cloud(s)["backlog"])
+        await asyncio.to_thread(broker.stop)
+        give("second")
+        await asyncio.to_thread(broker.start)
+        for n in range(20):
+            desk.event(f"kept {n}")
+        await desk.until(lambda s: "refuses user 'gw'" in cloud(s)["error"])
+        assert cloud(desk.office.status())["backlog"] >= 20
+        key.write_text("second\n")  # read anew for each connection
+        await desk.until(lambda s: cloud(s)["connected"] and not cloud(s)["backlog"])
+    await asyncio.to_thread(broker.stop)

@@ -290,7 +290,7 @@ def numbers_of(records):
     return whole, thinned, lost
 
 
-@pytest.mark.parametrize(("quota", "loses"), [(400_000, False), (45_000, True)])
+@pytest.mark.parametrize(("quota", "loses"), [(400_000, False), (25_000, True)])
 async def test_days_without_a_broker_are_thinned_then_dropped_and_add_up(box, quota, loses):
     box.quota = quota
     await box.open()

@@ -140,6 +140,11 @@ class Ledger:
         ]
 
     @property
+    def text(self) -> str:
+        """Everything, as it was said."""
+        return "".join(text for seen in self.records.values() for text in seen.values())
+
+    @property
     def duplicates(self) -> int:
         """Messages delivered again under the number they had: allowed, and counted."""
         return self.raw - sum(map(len, self.records.values()))
