@@ -18,6 +18,7 @@ from edgetwin.core.plan import (
     OpcuaSettings,
     Security,
     SerialForm,
+    SparkplugSettings,
     Transport,
 )
 from edgetwin.core.tags import TagKind, ValueType
@@ -491,3 +492,18 @@ devices:
     names = [getattr(tls.tls, f"{each}_file").name for each in ("ca", "cert", "key")]
     assert names == ["ca.pem", "own.pem", "own.key"]
     assert (tls.tls.server_name, tls.tls.any_certificate, tls.is_shared) == ("plc-7", True, True)
+
+
+def test_a_sparkplug_upstream_is_named_after_the_gateway_unless_it_says_otherwise():
+    text = """
+gateway: line-3
+devices: {skid: {driver: modbus, address: 127.0.0.1, tags: {p: {at: 4x0001, type: int16}}}}
+upstream:
+  scada: {broker: mqtt://127.0.0.1, sparkplug: {group: plant 1, primary_host: host, every: 250 ms}}
+  other: {broker: mqtt://127.0.0.1, sparkplug: {group: g, edge_node: n}}
+  native: {broker: mqtt://127.0.0.1}
+"""
+    plans = {u.name: u.sparkplug for u in config.compile_text(text, "c.yaml").upstreams}
+    assert plans["scada"] == SparkplugSettings("plant 1", "line-3", "host", 250_000_000)
+    assert plans["other"] == SparkplugSettings("g", "n", "", 1_000_000_000)
+    assert plans["native"] is None
