@@ -36,7 +36,7 @@ def summaries(file):
     summariser = Summariser(plan.tags, plan.upstreams[0].window)
     frames = [decode(data) for data in reader.frames()]
     windows = [window for frame in frames for window in summariser.take(frame)]
-    windows.append(summariser.close())
+    windows += summariser.close()
     return [json.loads(payload.summary(window, "")) for window in windows]
 
 
