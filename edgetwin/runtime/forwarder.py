@@ -249,8 +249,7 @@ class Forwarder:
         records = await self._store.read(self.name, lane.sent, room, head)
         for record in records:
             self._send(record, lane)
-        if len(records) < room:
-            lane.sent, lane.ended = max(lane.sent, head), lane.until is not None
+        lane.ended = lane.until is not None and len(records) < room
         return len(records), sum(len(record.body) for record in records)
 
     def _start_log(self) -> None:

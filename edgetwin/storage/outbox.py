@@ -16,7 +16,8 @@ acknowledged ahead of the cursor is struck off one by one, until the cursor has 
 
 The quota is hard: room.py tells what goes when it is passed.
 
-All methods run in the database's thread, inside the transaction they are given.
+All methods run in the database's thread, inside the transaction they are given; ``publish`` runs on
+the event loop, after the commit.
 """
 
 import secrets
@@ -69,6 +70,17 @@ class Done:
     close: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What the event loop may know, as of the end of a transaction."""
+
+    bytes: int = 0
+    head: int = 0
+    split: int = 0
+    cursors: Mapping[str, int] = field(default_factory=dict)
+    backlog: Mapping[str, Backlog] = field(default_factory=dict)
+
+
 class Outbox:
     """The records of all streams for these upstreams, never more than ``quota`` bytes of them."""
 
@@ -88,6 +100,7 @@ class Outbox:
         self._recent: dict[int, bytes] = {}
         self.cursors: Mapping[str, int] = {}
         self.backlog: Mapping[str, Backlog] = {}
+        self._figures = _Figures()
 
     def open(self, tx: Transaction) -> tuple[str, ...]:
         """Count this start and note which upstreams there are; gives the names that are gone."""
@@ -107,7 +120,7 @@ class Outbox:
             facts.set(f"cursor:{name}", facts.number("position"))
         self._sweep(tx, facts)
         facts.save(tx)
-        self._publish(tx, facts)
+        self._figure(tx, facts)
         return tuple(sorted(known - set(self.upstreams)))
 
     def write(
@@ -132,7 +145,7 @@ class Outbox:
             self._append(tx, facts, room.make(wall, self.told))
         self._sweep(tx, facts)
         facts.save(tx)
-        self._publish(tx, facts)
+        self._figure(tx, facts)
 
     def read(
         self, tx: Transaction, upstream: str, after: int, limit: int, until: int = _FAR
@@ -238,18 +251,23 @@ class Outbox:
             tx.run("DELETE FROM records WHERE position <= ?", (lowest,))
             facts.add("bytes", -freed)
 
-    def _publish(self, tx: Transaction, facts: Facts) -> None:
-        """Leave new figures for the event loop: whole objects, replaced and never changed."""
+    def _figure(self, tx: Transaction, facts: Facts) -> None:
+        """Have new figures ready for the event loop: whole objects, replaced and never changed."""
         backlog = {}
         for name in self.upstreams:
             waiting = facts.number(f"waiting:{name}")
             cursor = facts.number(f"cursor:{name}")
             oldest = self._oldest(tx, name, cursor) if waiting > 0 else 0
             backlog[name] = Backlog(waiting, oldest)
-        self.bytes, self.head = facts.number("bytes"), facts.number("position")
-        self.split = facts.number("split")
-        self.cursors = {name: facts.number(f"cursor:{name}") for name in self.upstreams}
-        self.backlog = backlog
+        cursors = {name: facts.number(f"cursor:{name}") for name in self.upstreams}
+        numbers = (facts.number("bytes"), facts.number("position"), facts.number("split"))
+        self._figures = _Figures(*numbers, cursors, backlog)
+
+    def publish(self) -> None:
+        """Let the figures be seen, now that the transaction they come from is committed."""
+        figures = self._figures
+        self.bytes, self.head, self.split = figures.bytes, figures.head, figures.split
+        self.cursors, self.backlog = figures.cursors, figures.backlog
 
     def _oldest(self, tx: Transaction, name: str, cursor: int) -> int:
         return tx.number(

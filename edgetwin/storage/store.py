@@ -66,6 +66,7 @@ class Store:
             self._journal.write(tx, self.outbox.boot, entries)
 
         await self._run(work)
+        self.outbox.publish()
         self._lost.clear()
 
     async def read(
@@ -104,7 +105,9 @@ class Store:
             self._journal.open(tx)
             return self.outbox.open(tx)
 
-        for name in await self._database.run(work):
+        gone = await self._database.run(work)
+        self.outbox.publish()
+        for name in gone:
             _LOG.warning(
                 "%s: upstream %s is no longer configured; what waited for it is deleted",
                 self.path,

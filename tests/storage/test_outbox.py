@@ -27,10 +27,13 @@ class Box:
     async def open(self):
         self.outbox = Outbox(self.upstreams, self.quota)
         await self.database.open()
-        return await self.database.run(self.outbox.open)
+        gone = await self.database.run(self.outbox.open)
+        self.outbox.publish()
+        return gone
 
     async def write(self, *drafts, wall=9, **acked):
         await self.database.run(lambda tx: self.outbox.write(tx, drafts, Done(acked), wall))
+        self.outbox.publish()
 
     async def read(self, upstream="cloud", after=0, limit=1000):
         return await self.database.run(lambda tx: self.outbox.read(tx, upstream, after, limit))
@@ -204,11 +207,13 @@ async def test_each_upstream_gets_each_of_its_records_once_and_in_order(tmp_path
 async def close(box):
     """As an upstream does that has come back to a long backlog."""
     await box.database.run(lambda tx: box.outbox.write(tx, (), Done(close=True), 9))
+    box.outbox.publish()
 
 
 async def strike(box, name, *positions):
     done = Done(beyond={name: positions})
     await box.database.run(lambda tx: box.outbox.write(tx, (), done, 9))
+    box.outbox.publish()
 
 
 async def test_closed_streams_tell_their_last_numbers_and_new_ones_begin(box):
