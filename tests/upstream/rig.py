@@ -192,6 +192,10 @@ class Subscriber:
         """The same, without holding up an event loop."""
         return await asyncio.to_thread(self.wait, until, deadline_s)
 
+    def go_deaf(self) -> None:
+        """Read nothing any more, and keep the line."""
+        self._client._thread_terminate = True
+
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
