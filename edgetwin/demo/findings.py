@@ -61,6 +61,7 @@ def record_table(status: Status, seen: Received) -> list[tuple[str, str]]:
         ("sense to write", f"p50 {_ms(quantiles, 'p50')}, p99 {_ms(quantiles, 'p99')}"),
         ("records", f"{seen.records} received, missing {seen.missing}, doubled {seen.doubles}"),
         ("bytes", f"{raw:,} raw, {seen.size:,} sent: {100 * seen.size / raw:.0f} %"),
+        ("captures", f"{seen.captured:,} bytes of raw seconds around what was not normal"),
         ("memory", f"{status['rss_mb']:.0f} MB RSS, peak {status['peak_rss_mb']:.0f} MB"),
         ("CPU", f"{100 * status['cpu_s'] / max(1.0, status['uptime_s']):.1f} % of one core"),
     ]

@@ -23,11 +23,12 @@ class Received:
     """Everything that came, in order, and what it says about completeness.
 
     The lists hold messages as ``core.payload.read`` gives them; a record that came twice is there
-    once and counted in ``doubles``.
+    once and counted in ``doubles``. ``captured`` counts the bytes of captures, ``size`` the rest.
     """
 
     messages: int = 0
     size: int = 0
+    captured: int = 0
     doubles: int = 0
     states: list[Message] = field(default_factory=list)
     births: list[Message] = field(default_factory=list)
@@ -43,7 +44,10 @@ class Received:
         except ValueError:
             return
         self.messages += 1
-        self.size += len(topic.encode()) + len(raw)
+        if topic.endswith("/capture"):
+            self.captured += len(topic.encode()) + len(raw)
+        else:
+            self.size += len(topic.encode()) + len(raw)
         if "stream" in message:
             self._record(message)
         elif "tags" in message:
