@@ -101,7 +101,8 @@ class Daemon:
             loop.add_signal_handler(number, self.stop)
         _settle_memory()
         loop.call_later(_STARTED_S, gc.freeze)
-        self._scheduler.every(_tick_period(self.plan), self.field.tick)
+        # before the scans of its time: their replies then find nothing in their way to the loops
+        self._scheduler.every(_tick_period(self.plan), self.field.tick, first=True)
         async with asyncio.TaskGroup() as group:
             field = [group.create_task(s.run(), name=s.plan.name) for s in self.supervisors]
             office = [

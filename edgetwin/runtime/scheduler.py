@@ -21,10 +21,11 @@ class Job:
     due: int
     missed: int = 0
     cancelled: bool = False
+    rank: int = 1
 
     def __lt__(self, other: "Job") -> bool:
-        """Earlier first; of two at one time, the more frequent."""
-        return (self.due, self.period) < (other.due, other.period)
+        """Earlier first; of two at one time that of the lower rank, then the more frequent."""
+        return (self.due, self.rank, self.period) < (other.due, other.rank, other.period)
 
 
 class Scheduler:
@@ -35,13 +36,17 @@ class Scheduler:
         self._jobs: list[Job] = []
         self._timer = open_timer(self._ring)
 
-    def every(self, period: int, run: Callable[[], None], offset: int = 0) -> Job:
+    def every(
+        self, period: int, run: Callable[[], None], offset: int = 0, *, first: bool = False
+    ) -> Job:
         """Run a job at each multiple of ``period`` on the clock, plus ``offset``, all in ns.
 
-        It must not raise nor block. Jobs of one period share their wake-ups, whenever they began.
+        It must not raise nor block. Jobs of one period share their wake-ups, whenever they began;
+        a job that is to be ``first`` goes before the others of its time.
         """
         now = self._now()
-        job = Job(period, run, next_due(offset % period, period, now).at)
+        due = next_due(offset % period, period, now).at
+        job = Job(period, run, due, rank=0 if first else 1)
         heapq.heappush(self._jobs, job)
         self._timer.set(self._jobs[0].due)
         return job

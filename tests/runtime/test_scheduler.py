@@ -92,3 +92,17 @@ async def test_both_timers_ring_once_and_not_before_their_time(kind):
     timer.close()
     assert len(at) == 1
     assert at[0] >= wanted - MS
+
+
+async def test_a_job_that_is_to_be_first_goes_before_the_others_of_its_time():
+    scheduler = Scheduler(clock.monotonic_ns)
+    done = asyncio.Event()
+    seen = []
+    scheduler.every(5 * MS, lambda: seen.append("scan"))
+    scheduler.every(10 * MS, lambda: seen.append("tick"), first=True)
+    scheduler.every(10 * MS, lambda: (seen.append("slow"), len(seen) > 20 and done.set()))
+    await asyncio.wait_for(done.wait(), 5)
+    scheduler.close()
+    ticks = [i for i, what in enumerate(seen) if what == "tick"]
+    assert len(ticks) >= 3
+    assert all(seen[i + 1 : i + 3] == ["scan", "slow"] for i in ticks)
