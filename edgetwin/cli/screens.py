@@ -115,7 +115,8 @@ def _alarm(a: dict[str, Any]) -> str:
 def _upstreams(office: dict[str, Any]) -> list[tuple[str, str]]:
     rows = []
     for name, u in office.get("upstreams", {}).items():
-        state = "connected" if u["connected"] else f"not connected: {u['error'] or 'connecting'}"
+        there = f"connected to {u['node']}"
+        state = there if u["connected"] else f"not connected: {u['error'] or 'connecting'}"
         rows.append(("upstream", f"{name} {state}; {_times(u['backlog'], 'record')} waiting"))
         if u.get("warning"):
             rows.append(("warning", f"{name}: {u['warning']}"))

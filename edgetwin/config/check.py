@@ -144,8 +144,10 @@ def _upstream(upstream: UpstreamPlan) -> str:
     broker = upstream.broker
     way = "TLS" if broker.tls else "plain text"
     what = "every value, and a summary" if upstream.values else "a summary"
+    nodes = ((broker.host, broker.port), *broker.others)
+    where = " or ".join(f"{host}:{port}" for host, port in nodes)
     return (
-        f"{upstream.name}: {broker.host}:{broker.port} ({way}), {what} every "
+        f"{upstream.name}: {where} ({way}), {what} every "
         f"{format_duration(upstream.window)} below {upstream.topic}"
     )
 

@@ -306,7 +306,8 @@ class ClassPlan:
 class MqttSettings:
     """One broker.
 
-    TLS is on unless ``tls`` is False, which the configuration allows only by name.
+    TLS is on unless ``tls`` is False, which the configuration allows only by name. ``others`` are
+    host and port of the other nodes, if it is a cluster.
     """
 
     host: str
@@ -320,6 +321,7 @@ class MqttSettings:
     client_id: str = ""
     keepalive_s: int = 15
     in_flight: int = 20
+    others: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

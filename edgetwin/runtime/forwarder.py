@@ -82,6 +82,11 @@ class Forwarder:
         self._jitter = random.Random()  # noqa: S311 spreads reconnects; nothing secret
 
     @property
+    def node(self) -> str:
+        """The node of the broker that is, or was last, spoken to."""
+        return f"{self._link.settings.host}:{self._link.settings.port}"
+
+    @property
     def acked(self) -> int:
         """The position in the outbox's present log up to which the broker has everything."""
         return self._lanes.acked if self._log == self._store.outbox.log else 0
@@ -161,7 +166,8 @@ class Forwarder:
         self._link.publish(self._retained("birth", born.payload))
         self._link.publish(self._retained("status", here))
         self.connected, self.since, self.error = True, self._now().wall, ""
-        log.info("upstream %s: connected, %d records wait", self.name, self._waiting())
+        waiting = self._waiting()
+        log.info("upstream %s: connected to %s, %d records wait", self.name, self.node, waiting)
         if self.warning:
             log.warning("upstream %s: %s", self.name, self.warning)
         self._wake.set()

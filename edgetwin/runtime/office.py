@@ -144,6 +144,7 @@ class Office:
         age = (self._now().wall - backlog.oldest) / SECOND if backlog and waiting else 0.0
         return {
             "connected": forwarder.connected,
+            "node": forwarder.node,
             "since": forwarder.since,
             "backlog": waiting,
             "oldest_age_s": round(max(0.0, age), 1),

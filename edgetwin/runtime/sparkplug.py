@@ -89,6 +89,11 @@ class SparkplugForwarder:
     # ------------------------------------------------------------ for the office
 
     @property
+    def node(self) -> str:
+        """The node of the broker that is, or was last, spoken to."""
+        return f"{self._link.settings.host}:{self._link.settings.port}"
+
+    @property
     def acked(self) -> int:
         """The position in the outbox up to which the broker has everything."""
         return self._history.acked
@@ -160,7 +165,7 @@ class SparkplugForwarder:
         except LinkLost as lost:
             return lost
         except TimeoutError:
-            return LinkLost(f"{place(self.plan.broker)} does not answer a subscription")
+            return LinkLost(f"{place(self._link.settings)} does not answer a subscription")
         return await self._work_until_lost()
 
     async def _work_until_lost(self) -> LinkLost:

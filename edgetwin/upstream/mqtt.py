@@ -24,6 +24,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgetwin.core.plan import MqttSettings
+from edgetwin.upstream.cluster import Cluster, none_left
 from edgetwin.upstream.mqtt_dial import V5, V311, Message, dial, in_thread
 from edgetwin.upstream.mqtt_refusal import (
     HungUp,
@@ -45,12 +46,14 @@ class MqttLink:
     """A line to a broker. Made once, connected as often as it takes.
 
     ``on_ack``   is given the token of each message that the broker has acknowledged
+    ``settings`` those of the node that is, or was last, spoken to
     ``window``   how many messages may be in flight on this connection
     ``largest``  how many bytes the broker takes in one packet
     """
 
     def __init__(self, settings: MqttSettings, on_ack: Callable[[int], None]) -> None:
         self.settings = settings
+        self._cluster = Cluster(settings)
         self.window = settings.in_flight
         self.largest = _NO_LIMIT
         self._on_ack = on_ack
@@ -74,26 +77,24 @@ class MqttLink:
     # ------------------------------------------------------------ for the office
 
     async def connect(self, will: Message) -> None:
-        """Reach the broker. ``will`` is what it publishes for us when the line breaks.
+        """Reach the broker, at the first of its nodes that takes us; ``settings`` is then that one.
+
+        ``will`` is what it publishes for us when the line breaks.
 
         Raises:
             LinkLost: it cannot be reached.
             Refused: it, or one of our own files, says no.
         """
-        for version in self._versions:
+        whys = []
+        for node in self._cluster.in_turn():
+            self.settings = node
             try:
-                await self._connect(version, will)
-            except HungUp:
-                continue  # it may just be starting: no reason to speak 3.1.1 from now on
-            except WrongVersion:
-                self._versions = (V311,)
-                continue
-            return
-        self._versions = (V5, V311)
-        raise LinkLost(
-            f"{place(self.settings)} hangs up on MQTT 5 and on 3.1.1. "
-            "Is this an MQTT port, with or without TLS? Does it ask for a client certificate?"
-        )
+                await self._reach(will)
+            except LinkLost as why:
+                whys.append(why)
+            else:
+                return
+        raise none_left(whys)
 
     def publish(self, message: Message) -> int:
         """Send a message; its token, for ``on_ack`` (which means nothing for QoS 0).
@@ -139,6 +140,22 @@ class MqttLink:
         self._detach()
 
     # ------------------------------------------------------------ connecting
+
+    async def _reach(self, will: Message) -> None:
+        for version in self._versions:
+            try:
+                await self._connect(version, will)
+            except HungUp:
+                continue  # it may just be starting: no reason to speak 3.1.1 from now on
+            except WrongVersion:
+                self._versions = (V311,)
+                continue
+            return
+        self._versions = (V5, V311)
+        raise LinkLost(
+            f"{place(self.settings)} hangs up on MQTT 5 and on 3.1.1. "
+            "Is this an MQTT port, with or without TLS? Does it ask for a client certificate?"
+        )
 
     async def _connect(self, version: MQTTProtocolVersion, will: Message) -> None:
         self._detach()

@@ -79,7 +79,8 @@ class _Line(ssl.SSLSocket):
 
 def exposed(settings: MqttSettings) -> str:
     """What is unsafe about this line, to be told as long as it is; "" for nothing."""
-    local = settings.host in {"localhost", "::1"} or settings.host.startswith("127.")
+    hosts = (settings.host, *(host for host, _ in settings.others))
+    local = all(host in {"localhost", "::1"} or host.startswith("127.") for host in hosts)
     if settings.tls or local:
         return ""
     return "plain text: everybody on the way can read and alter what is sent. Write mqtts://"

@@ -37,6 +37,7 @@ class SparkplugLink(MqttLink):
         self._hear = on_message
         self._version: MQTTProtocolVersion = V5
         self._next_will: Callable[[], Awaitable[Message]] | None = None
+        self._asked = False
 
     @property
     def busy(self) -> bool:
@@ -49,10 +50,8 @@ class SparkplugLink(MqttLink):
         Raises:
             LinkLost, Refused: as ``connect``.
         """
-        self._next_will = None
-        first = await next_will()
-        self._next_will = next_will
-        await self.connect(first)
+        self._next_will, self._asked = next_will, False
+        await self.connect(await next_will())
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Listen on these topics at QoS 1; ends when the broker has agreed. Set a deadline.
@@ -112,9 +111,9 @@ class SparkplugLink(MqttLink):
     # ------------------------------------------------------------
 
     async def _connect(self, version: MQTTProtocolVersion, will: Message) -> None:
-        if version is not V5 and self._version is V5 and self._next_will is not None:
-            will = await self._next_will()  # the second CONNECT of this attempt
-        self._version = version
+        if self._asked and self._next_will is not None:
+            will = await self._next_will()  # another version, or another node of the broker
+        self._asked, self._version = True, version
         await super()._connect(version, will)
 
     def _attach(self, client: Client) -> None:

@@ -170,6 +170,12 @@ def test_upstream_is_tls_with_own_names_unless_said():
     assert not made.values
 
 
+def test_nodes_of_a_broker_keep_their_order():
+    text = "upstream: {c: {broker: mqtts://a, other_brokers: [mqtts://b, mqtts://c:99]}}"
+    broker = plan(HEAD + text).upstreams[0].broker
+    assert (broker.host, broker.others) == ("a", (("b", 8883), ("c", 99)))
+
+
 def test_control_is_off_unless_switched_on():
     assert plan(HEAD).control
     assert not plan(HEAD.replace("control: {enabled: true}", "")).control

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from edgetwin.config.compile.draft import Draft
+from edgetwin.config.places import Endpoint
 from edgetwin.config.schema.gateway import Sparkplug, Upstream
 from edgetwin.core.plan import SECOND, MqttSettings, SparkplugSettings, UpstreamPlan
 
@@ -33,6 +34,7 @@ def _upstream(name: str, section: Upstream, gateway: str, draft: Draft) -> Upstr
         password_file=draft.path(section.password_file),
         client_id=section.client_id or f"edgetwin-{gateway}-{name}",
         keepalive_s=section.keepalive // SECOND,
+        others=tuple((each.host, each.port) for each in section.other_brokers),
     )
     topic = section.topic or f"edgetwin/{gateway}"
     plan = UpstreamPlan(name, broker, topic, section.window, section.values)
@@ -65,12 +67,7 @@ def _sparkplug(
 
 def _check(section: Upstream, draft: Draft) -> None:
     broker = section.broker
-    if not (broker.tls or broker.is_local or section.plain_text):
-        text = (
-            f"mqtt:// to {broker.host} is plain text: everybody on the way can read and alter it. "
-            "Write mqtts://, or, if you accept that, plain_text: true"
-        )
-        draft.problems.at(section.place("broker"), text)
+    _check_nodes(section, draft)
     for one, other in (
         ("password_file", "user"),
         ("cert_file", "key_file"),
@@ -83,6 +80,25 @@ def _check(section: Upstream, draft: Draft) -> None:
         if getattr(section, key) and not broker.tls:
             text = f"{key} is of no use without TLS. Write mqtts:// in broker:"
             draft.problems.at(section.place(key), text)
+
+
+def _check_nodes(section: Upstream, draft: Draft) -> None:
+    """All nodes of a broker are spoken to in the same way, each stands there once."""
+    first = section.broker
+    seen: list[Endpoint] = []
+    for key, node in (("broker", first), *(("other_brokers", n) for n in section.other_brokers)):
+        if node.tls != first.tls:
+            text = f"{node} is not reached as {first} is. Write mqtts:// for all nodes of a broker"
+            draft.problems.at(section.place(key), text)
+        elif not (node.tls or node.is_local or section.plain_text):
+            text = (
+                f"mqtt:// to {node.host} is plain text: everybody on the way can read and alter "
+                "it. Write mqtts://, or, if you accept that, plain_text: true"
+            )
+            draft.problems.at(section.place(key), text)
+        if node in seen:
+            draft.problems.at(section.place(key), f"{node} stands here twice. Name it once")
+        seen.append(node)
 
 
 def _same_but_case(names: Iterable[str]) -> list[str]:

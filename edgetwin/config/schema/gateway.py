@@ -3,7 +3,7 @@
 from collections.abc import Mapping as Table
 
 from edgetwin.config.kinds import NAME, PEER_NAME, SWITCH, TEXT, duration, size
-from edgetwin.config.option import MapOf, Record, Section, Variant, option, section
+from edgetwin.config.option import ListOf, MapOf, Record, Section, Variant, option, section
 from edgetwin.config.places import BROKER, FILE, LEVEL, TOPIC, Endpoint
 from edgetwin.config.schema.assets import Asset
 from edgetwin.config.schema.classes import TagClass
@@ -47,6 +47,12 @@ class Upstream(Section):
         BROKER,
         "mqtts:// (TLS, port 8883) or mqtt:// (plain text, port 1883).",
         example="mqtts://broker.example",
+    )
+    other_brokers: tuple[Endpoint, ...] = option(
+        ListOf(BROKER, 1, 16),
+        "Other nodes of the same broker, tried in turn when the one in use cannot be reached.",
+        example="[mqtts://broker-2.example, mqtts://broker-3.example]",
+        unless="none",
     )
     plain_text: bool = option(
         SWITCH,
