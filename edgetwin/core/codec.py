@@ -25,6 +25,8 @@ from edgetwin.core.errors import RecordingError
 from edgetwin.core.event import Event, EventKind
 from edgetwin.core.frame import (
     AlarmRequest,
+    CloudMode,
+    CloudWrite,
     Confirmed,
     Frame,
     Input,
@@ -93,6 +95,16 @@ _KINDS: dict[type, _Kind] = {
         10,
         lambda c: [c.alarm, c.action, c.span, c.by],
         lambda r: AlarmRequest(r[0], AlarmAction(r[1]), r[2], r[3]),
+    ),
+    CloudWrite: _Kind(
+        11,
+        lambda c: [c.id, c.upstream, c.by, c.tag, c.value],
+        lambda r: CloudWrite(r[0], r[1], r[2], r[3], float(r[4])),
+    ),
+    CloudMode: _Kind(
+        12,
+        lambda c: [c.id, c.upstream, c.by, c.loop, c.mode],
+        lambda r: CloudMode(r[0], r[1], r[2], r[3], Mode(r[4])),
     ),
 }
 _BY_NUMBER = {kind.number: kind for kind in _KINDS.values()}

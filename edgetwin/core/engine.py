@@ -20,6 +20,8 @@ from edgetwin.core.detector import Detector, DetectorTurn, Scorer
 from edgetwin.core.event import Event, EventKind
 from edgetwin.core.frame import (
     AlarmRequest,
+    CloudMode,
+    CloudWrite,
     Confirmed,
     Frame,
     Input,
@@ -37,6 +39,7 @@ from edgetwin.core.loop import Loop, LoopTurn
 from edgetwin.core.plan import DerivedPlan, GatewayPlan
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import Indices, Instant, ReadingBatch, WriteRequest, WriteResult
+from edgetwin.core.remote import Remote
 from edgetwin.core.twin import Twin
 from edgetwin.core.watch import QualityWatch
 
@@ -71,6 +74,7 @@ class Engine:
         )
         self.watch = QualityWatch(plan)
         self.annunciator = Annunciator(plan.alarms, plan.tags)
+        self.remote = Remote(plan, self.loops, self.guard)
         self._deriver = Deriver(plan.derived)
         self._number = 0
         self._loops_at: dict[tuple[int, int], tuple[Loop, ...]] = {}
@@ -85,6 +89,8 @@ class Engine:
             Reflect: self._reflect,
             ModeRequest: self._mode,
             AlarmRequest: self._alarm,
+            CloudWrite: self._cloud_write,
+            CloudMode: self._cloud_mode,
             ModelInstalled: self._model,
             ModelUnavailable: self._no_model,
             Stop: self._stop,
@@ -156,6 +162,7 @@ class Engine:
 
     def _written(self, turn: _Turn, result: WriteResult, now: Instant) -> None:
         self.guard.settle(result, now)
+        turn.events += self.remote.written(result)
         if loop := self._writers.get(result.tag):
             self._take(turn, loop, loop.written(result, now), now)
 
@@ -166,6 +173,7 @@ class Engine:
             self._tick_loops(turn, now)
         turn.events += self.watch.compare(self.twin, now)
         turn.events += self.annunciator.check(self.twin, now)
+        turn.events += self.remote.check(now)
 
     def _qualities_changed(self, turn: _Turn, now: Instant) -> None:
         self._inner(turn, self._deriver.all(self.twin), now)
@@ -183,6 +191,18 @@ class Engine:
 
     def _alarm(self, turn: _Turn, request: AlarmRequest, now: Instant) -> None:
         turn.events += self.annunciator.request(request, self.twin, now)
+
+    def _cloud_write(self, turn: _Turn, cause: CloudWrite, now: Instant) -> None:
+        given = self.remote.write(cause, self.twin, now)
+        turn.writes += given.writes
+        turn.events += given.events
+
+    def _cloud_mode(self, turn: _Turn, cause: CloudMode, now: Instant) -> None:
+        loop = self.remote.loop(cause)
+        if loop is not None:
+            by = f"{cause.by} ({cause.id})"
+            self._mode(turn, ModeRequest(loop.index, cause.mode, by), now)
+        turn.events += self.remote.moded(cause, loop)
 
     def _stop(self, turn: _Turn, _cause: Stop, now: Instant) -> None:
         for loop in self.loops:

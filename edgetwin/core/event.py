@@ -25,6 +25,7 @@ class EventKind(StrEnum):
     ANOMALY_CLEARED = "anomaly cleared"
     ALARM = "alarm"
     ALARM_STATE = "alarm state"
+    REQUEST = "request"
     GAP = "gap"
     STARTED = "started"
     STOPPED = "stopped"

@@ -64,6 +64,32 @@ class AlarmRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class CloudWrite:
+    """Somebody beyond an upstream asks for a value of a tag, by the name he knows it by.
+
+    ``id`` names the request for good: the key it was signed with, and its number. Who gives this
+    input has seen to it that it is authentic and fresh, and that it can never come again.
+    """
+
+    id: str
+    upstream: str
+    by: str
+    tag: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class CloudMode:
+    """The same, for the mode of a loop."""
+
+    id: str
+    upstream: str
+    by: str
+    loop: str
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInstalled:
     """A model takes over a detector: the file's bytes, so that a recording is complete."""
 
@@ -94,6 +120,8 @@ Input: TypeAlias = (
     | Reflect
     | ModeRequest
     | AlarmRequest
+    | CloudWrite
+    | CloudMode
     | ModelInstalled
     | ModelUnavailable
     | Stop

@@ -338,6 +338,21 @@ class SparkplugSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestSettings:
+    """What may be asked for through an upstream: these tags and loops (by index), nothing else.
+
+    A request is signed by one of ``keys`` (files of public keys) and valid for ``expiry`` ns at
+    most. ``unsigned`` is for Sparkplug alone, whose commands nobody can sign.
+    """
+
+    tags: frozenset[int] = frozenset()
+    loops: frozenset[int] = frozenset()
+    keys: tuple[Path, ...] = ()
+    expiry: int = 30 * SECOND
+    unsigned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamPlan:
     """One upstream: where it goes, below which topic, and what is sent.
 
@@ -350,6 +365,7 @@ class UpstreamPlan:
     window: int = 10 * SECOND
     values: bool = False
     sparkplug: SparkplugSettings | None = None
+    requests: RequestSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
