@@ -297,6 +297,11 @@ class Summariser:
         if self.follower.worsened:
             self._accounts.worsened(twin)
 
+    @property
+    def due(self) -> int | None:
+        """When the next window ends, monotonic ns; None before the first frame."""
+        return min((row.end for row in self._rows), default=None) if self._now else None
+
     def close(self) -> tuple[Summary, ...]:
         """The windows so far, ended at the last frame; none where no frame has come."""
         now = self._now

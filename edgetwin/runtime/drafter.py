@@ -88,6 +88,17 @@ class Drafter:
             drafts += self._raw(frame)
         return drafts, entries(frame, self._follower.twin) if self._journalled else []
 
+    @property
+    def due(self) -> int | None:
+        """When the next window ends, monotonic ns; None where none has begun."""
+        ends = (window.summariser.due for window in self._windows)
+        return min((end for end in ends if end is not None), default=None)
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether some upstream is sent every reading."""
+        return bool(self._raw_for)
+
     def close(self) -> list[Draft]:
         """What has begun, ended early: windows, lines, captures, counts."""
         drafts: list[Draft] = []

@@ -38,7 +38,7 @@ class FrameQueue:
     async def gather(self, longest_s: float) -> list[Frame]:
         """Wait until something cannot wait (an event, a write, many frames, a nudge), take all.
 
-        Readings alone wait ``longest_s``: 4 wake-ups a second are cheaper than one for each scan.
+        Readings alone wait ``longest_s``: one wake-up a second is cheaper than one for each scan.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(longest_s):

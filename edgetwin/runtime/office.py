@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE = "outbox.db"
-_ROUND_S = 0.25  # how long readings wait for others
+_ROUND_S = 1.0  # how long readings wait for others, if no window ends
+_SHORT_ROUND_S = 0.25  # the same where readings are sent as they are
+_LATE_S = 0.1  # so long after its end a window is looked for: a frame has to come and end it
 _REST_S = 0.05  # how long events do, so that a burst of them shares a commit
 _ANSWER_S = 1.0  # how long a round waits for the disk; then it goes on without it
 _HANGS_NS = 5 * SECOND  # a disk that has not answered by then is in trouble
@@ -164,12 +166,21 @@ class Office:
         await self._keep()
         while True:
             begun = loop.time()
-            self._unread.extend(await self._frames.gather(_ROUND_S))
+            self._unread.extend(await self._frames.gather(self._patience()))
             await self._take_all()
             await self._keep()
             spare = begun + _REST_S - loop.time()
             if spare > 0 and not any(f.wants_saving for f in self._native):
                 await asyncio.sleep(spare)
+
+    def _patience(self) -> float:
+        """How long the next frames may wait, s: each wake-up finds its caches cold."""
+        if self._faces or self._drafter.is_raw:
+            return _SHORT_ROUND_S
+        due = self._drafter.due
+        if due is None:
+            return _ROUND_S
+        return min(_ROUND_S, max(0, due - self._now().mono) / SECOND + _LATE_S)
 
     async def _take_all(self) -> None:
         taken = 0
