@@ -1,0 +1,106 @@
+"""The AsyncAPI 3.0 document: topics, messages and who sends them, for tools and for people."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from edgetwin.core.contract.kinds import MESSAGES
+from edgetwin.core.contract.message import Direction, Message
+from edgetwin.core.contract.schema import schema
+from edgetwin.core.payload import VERSION
+
+_MQTT = "0.2.0"
+"""The version of AsyncAPI's binding for MQTT."""
+
+_SCHEMA = "application/schema+json;version=draft-2020-12"
+
+_ABOUT = (
+    "What an edgetwin gateway says over MQTT: one JSON object per message, QoS 1, below one topic. "
+    "Names, units and types travel once, in the retained birth; after that a tag is its place in "
+    "the birth's list. Each record carries a stream and a number in it, so that a subscriber can "
+    "prove that nothing is missing and nothing is doubled. All times are milliseconds since 1970, "
+    "UTC. The prose is docs/upstream.md; this document is rendered from edgetwin/core/contract."
+)
+_TOPIC = (
+    "What all topics of a gateway begin with, one level or several: the option topic: of its "
+    "upstream."
+)
+
+
+def document(topic: str = "", host: str = "", *, tls: bool = True) -> dict[str, Any]:
+    """The whole document; with ``topic`` (and broker) that of one gateway, schemas included."""
+    address = topic or "{topic}"
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "edgetwin upstream",
+            "version": f"{VERSION}.0.0",
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {"broker": _server(host, tls=tls)},
+        "channels": {each.suffix: _channel(each, address) for each in MESSAGES.values()},
+        "operations": dict(map(_operation, MESSAGES.values())),
+        "components": {
+            **({} if topic else {"parameters": {"topic": _topic()}}),
+            "messages": {s: _message(m, whole=bool(topic)) for s, m in MESSAGES.items()},
+        },
+    }
+
+
+def _server(host: str, *, tls: bool) -> dict[str, Any]:
+    return {
+        "host": host or "broker.example:8883",
+        "protocol": "secure-mqtt" if tls else "mqtt",
+        "protocolVersion": "5.0",
+        "description": "The broker of the upstream; 3.1.1 where it knows no other version.",
+    }
+
+
+def _topic() -> dict[str, Any]:
+    return {"description": _TOPIC, "default": "edgetwin/pump-7", "examples": ["plant/line-1"]}
+
+
+def _channel(message: Message, address: str) -> dict[str, Any]:
+    parameters = {"topic": {"$ref": "#/components/parameters/topic"}}
+    return {
+        "address": f"{address}/{message.suffix}",
+        "title": message.title,
+        "description": message.text,
+        "messages": {message.suffix: {"$ref": f"#/components/messages/{message.suffix}"}},
+        **({"parameters": parameters} if address == "{topic}" else {}),
+    }
+
+
+def _operation(message: Message) -> tuple[str, dict[str, Any]]:
+    suffix = message.suffix
+    binding = {"qos": message.qos, "bindingVersion": _MQTT}
+    if message.direction is Direction.SENT:
+        binding["retain"] = message.retained
+    return f"{message.direction}{message.title.replace(' ', '')}", {
+        "action": str(message.direction),
+        "channel": {"$ref": f"#/channels/{suffix}"},
+        "title": f"{message.title}, {message.when}",
+        "messages": [{"$ref": f"#/channels/{suffix}/messages/{suffix}"}],
+        "bindings": {"mqtt": binding},
+    }
+
+
+def _message(message: Message, *, whole: bool) -> dict[str, Any]:
+    content = schema(message) if whole else {"$ref": f"./schemas/{message.suffix}.json"}
+    return {
+        "name": message.suffix,
+        "title": message.title,
+        "summary": f"{message.when[0].upper()}{message.when[1:]}.",
+        "contentType": "application/json",
+        "payload": {"schemaFormat": _SCHEMA, "schema": content},
+        "examples": [{"payload": dict(message.example)}],
+        "tags": [{"name": tag} for tag in _tags(message)],
+    }
+
+
+def _tags(message: Message) -> Iterator[str]:
+    if message.retained:
+        yield "retained"
+    if message.stored:
+        yield "record"
