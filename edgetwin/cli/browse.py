@@ -12,7 +12,8 @@ from edgetwin.cli.state import named_state, root
 from edgetwin.cli.tree import tree_lines
 from edgetwin.core.errors import EdgetwinError
 from edgetwin.core.plan import SECOND, OpcuaSettings, Security
-from edgetwin.devices.opcua.browse import MOST_READS, Branch
+from edgetwin.devices.opcua.branch import Branch
+from edgetwin.devices.opcua.browse import MOST_READS
 from edgetwin.devices.opcua.browse import browse as walk
 from edgetwin.devices.opcua.session import SessionRefused, open_session
 from edgetwin.runtime import clock

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from edgetwin.cli.tree import value_text
 from edgetwin.core.plan import OpcuaSettings, Security
 from edgetwin.core.units import format_number
-from edgetwin.devices.opcua.browse import Branch
+from edgetwin.devices.opcua.branch import Branch
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9/]*")

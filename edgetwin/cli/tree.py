@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from edgetwin.devices.opcua.browse import Branch
+from edgetwin.devices.opcua.branch import Branch
 
 _LONGEST = 32
 _SHOWN = 4  # so many elements of an array
@@ -54,7 +54,8 @@ def value_text(branch: Branch) -> str:
     """A value with its unit, on one short line."""
     if branch.trouble:
         return f"({branch.trouble})"
-    return f"{_text(branch.value)} {branch.unit}".rstrip()
+    name = branch.states.get(int(branch.value)) if isinstance(branch.value, int) else None
+    return f"{_text(branch.value)} {f'({name})' if name else branch.unit}".rstrip()
 
 
 def _text(value: object) -> str:

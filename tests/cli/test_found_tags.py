@@ -8,7 +8,7 @@ from edgetwin.cli.found_tags import device_lines, new_file
 from edgetwin.cli.tree import tree_lines
 from edgetwin.config import compile_text
 from edgetwin.core.plan import OpcuaSettings, Security
-from edgetwin.devices.opcua.browse import Branch
+from edgetwin.devices.opcua.branch import Branch
 
 SETTINGS = OpcuaSettings("opc.tcp://plc:4840", security=Security.SIGN, user="o'br\"ien")
 

@@ -46,6 +46,7 @@ CHUNKS_PER_TURN = 32
 
 _HEADER = struct.Struct("<3scI")
 _OPEN, _ABORT = b"OPN", b"A"
+_HELLO: Any = ua.MessageType.Hello  # asyncua's members of it are of no type
 _NULL_ARRAYS = (b"\x80", b"\xc0")
 _KEEPALIVE_S = 10
 _LONGEST = 200
@@ -149,6 +150,27 @@ class BoundedProtocol(UASocketProtocol):
         """Have the kernel notice a dead network."""
         super().connection_made(transport)
         tune(transport.get_extra_info("socket"), self.timeout)
+
+    async def send_hello(
+        self,
+        url: str,
+        max_messagesize: int = 0,  # noqa: ARG002 (asyncua's; the bounds below hold for every hello)
+        max_chunkcount: int = 0,  # noqa: ARG002 - as above
+    ) -> ua.Acknowledge:
+        """Say what we take: asyncua promises 2 GiB, and some servers then send one huge chunk."""
+        hello = ua.Hello(
+            ReceiveBufferSize=ua.UInt32(MOST_CHUNK),
+            SendBufferSize=ua.UInt32(MOST_CHUNK),
+            MaxMessageSize=ua.UInt32(MOST_BYTES),
+            MaxChunkCount=ua.UInt32(MOST_CHUNKS),
+            EndpointUrl=ua.String(url),
+        )
+        answer: asyncio.Future[ua.Acknowledge] = asyncio.get_running_loop().create_future()
+        self._callbackmap[0] = answer
+        if self.transport is not None:
+            self.transport.write(ua_binary.uatcp_to_binary(_HELLO, hello))
+        async with asyncio.timeout(self.timeout):
+            return await answer
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell those who wait why."""

@@ -13,10 +13,11 @@ from edgetwin.devices.opcua.batches import Batches, as_indices, bad
 from edgetwin.devices.opcua.columns import Columns
 from edgetwin.devices.opcua.counters import Counters
 from edgetwin.devices.opcua.exchange import Lane, Reader, ServiceFault
+from edgetwin.devices.opcua.parts import slices
 from edgetwin.devices.opcua.skip import WireError
 from edgetwin.devices.opcua.stack import StatusCodes
 from edgetwin.devices.opcua.status import quality_of
-from edgetwin.devices.opcua.survey import Node, slices
+from edgetwin.devices.opcua.survey import Node
 
 
 class PolledGroup:

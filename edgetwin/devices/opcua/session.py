@@ -25,13 +25,7 @@ from cryptography.x509 import Certificate
 
 from edgetwin.core.plan import OpcuaSettings, Security
 from edgetwin.core.reading import Instant
-from edgetwin.devices.opcua.bounds import (
-    MOST_BYTES,
-    MOST_CHUNKS,
-    MOST_READS,
-    BoundedClient,
-    Refused,
-)
+from edgetwin.devices.opcua.bounds import MOST_READS, BoundedClient, Refused
 from edgetwin.devices.opcua.pki import Identity, load_certificate, load_key, own_identities
 from edgetwin.devices.opcua.refusal import blames_certificate, explain, utc
 from edgetwin.devices.opcua.stack import UaStatusCodeError
@@ -167,7 +161,6 @@ async def _open(
 ) -> Session:
     client = Client(settings.url, timeout=settings.timeout / 1e9)
     client.name = client.description = "edgetwin"
-    client.max_messagesize, client.max_chunkcount = MOST_BYTES, MOST_CHUNKS
     client.uaclient = bounded = BoundedClient(settings.timeout / 1e9)
     bounded.most_reads = most_reads
     bounded.session = _OwnPublishing(bounded)

@@ -7,7 +7,7 @@ write has to look like) and which nodes do not exist.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from asyncua import ua
@@ -18,7 +18,7 @@ from edgetwin.core.tags import Tag
 from edgetwin.devices.opcua.asking import ask
 from edgetwin.devices.opcua.columns import ARRAY, DIMENSIONS, TAKEN, TYPE_NAMES
 from edgetwin.devices.opcua.exchange import Lane, Place
-from edgetwin.devices.opcua.parts import Parts
+from edgetwin.devices.opcua.parts import Parts, slices
 from edgetwin.devices.opcua.stack import AttributeIds, ObjectIds, standard_node
 from edgetwin.devices.opcua.status import quality_of, words
 
@@ -33,7 +33,6 @@ _MAY_WRITE = 0x02  # CurrentWrite, OPC 10000-3 §8.57
 _BATCH = 100  # asyncua encodes and decodes at about 10 µs an item: the loop is held for 1 ms
 _MOST_ITEMS = 10_000
 _NO_ELEMENT = "2147483646"
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +164,3 @@ def built_in(node: object) -> int:
     ):
         return node.Identifier if node.Identifier < len(TYPE_NAMES) else 0
     return 0
-
-
-def slices(items: Sequence[_T], most: int) -> list[Sequence[_T]]:
-    """Parts of at most ``most`` items."""
-    return [items[start : start + most] for start in range(0, len(items), most)]

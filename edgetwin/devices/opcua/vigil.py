@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 from edgetwin.core.reading import Floats, Scalar, Times
 from edgetwin.devices.opcua.columns import Columns
 from edgetwin.devices.opcua.exchange import Lane
+from edgetwin.devices.opcua.parts import slices
 from edgetwin.devices.opcua.polling import Delivery, Read
-from edgetwin.devices.opcua.survey import Node, slices
+from edgetwin.devices.opcua.survey import Node
 
 _log = logging.getLogger(__name__)
 

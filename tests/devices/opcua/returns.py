@@ -24,7 +24,7 @@ from edgetwin.devices.opcua import OpcuaDriver
 from edgetwin.runtime import clock
 from edgetwin.runtime.field import Field
 from edgetwin.runtime.scheduler import Scheduler
-from edgetwin.runtime.supervise import Supervisor
+from edgetwin.runtime.supervise import Shared, Supervisor
 
 HERE = Path(__file__).parent
 DEADLINE_S = 60
@@ -143,7 +143,7 @@ class Returns:
         def make() -> OpcuaDriver:
             return OpcuaDriver(device, self.field.engine.plan.tags, self.field, clock.now)
 
-        return Supervisor(device, make, (self.field, self._scheduler), 0)
+        return Supervisor(device, make, Shared(self.field, self._scheduler), 0)
 
     async def __aenter__(self) -> "Returns":
         await self.server.start()

@@ -33,6 +33,9 @@ async def test_tree_is_shown_with_values_units_types_and_access(tree, state, cap
     assert rows["Flow"] == ["12.5", "Double", "read", f"nsu={URI};s=Flow"]
     assert rows["Level"] == ["40", "%", "Double", "read", f"nsu={URI};s=Level"]
     assert rows["Curve"][-4:] == ["Double[]", "read", "write", f"nsu={URI};s=Curve"]
+    assert rows["Mode"][:4] == ["2", "(auto)", "Int32", "read"]
+    assert rows["Phase"][:3] == ["20", "(Empty)", "Int32"]
+    assert rows["Valve"][:3] == ["true", "(open)", "Boolean"]
     assert rows["SetSpeed"] == ["method", f"nsu={URI};s=SetSpeed"]
     assert "ServerStatus" not in rows
     assert "anybody on the way can read" in err
@@ -51,7 +54,7 @@ async def test_found_tags_are_appended_to_a_file_that_can_be_checked(tree, state
     await tree.start()
     file = tmp_path / "new.yaml"
     assert await browse(url(tree), *state, "--write", str(file)) == 0
-    assert "6 tags written to" in capsys.readouterr().err
+    assert "9 tags written to" in capsys.readouterr().err
     text = file.read_text("utf-8")
     assert 'unit: "%", range: [0, 80]' in text
     file.write_text(text.replace("# Flow", "Flow"), "utf-8")

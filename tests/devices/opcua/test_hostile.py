@@ -8,6 +8,7 @@ import asyncio
 import gc
 import importlib.util
 import os
+import struct
 import sys
 import time
 from pathlib import Path
@@ -171,6 +172,21 @@ async def test_hostile_start_is_refused_with_its_reason(make, name):
     note(f"{stall * 1000:.1f} ms | {name} | start | {lost.value}")
     server.close()
     assert stall < STALL_S
+
+
+async def test_server_is_told_how_much_is_taken_so_that_it_sends_no_larger_chunks(make):
+    told = []
+
+    def listen(request):
+        told.append(struct.unpack_from("<5I", request.body.read(len(request.body))))
+        return request.session._hello(request)
+
+    server = hostile.Server("hello", 1, listen)
+    driver, _ = make(["ns=2;s=a"], server.url)
+    await driver.connect()
+    await driver.close()
+    server.close()
+    assert told == [(0, 65_536, 65_536, 4 << 20, 512)]
 
 
 @pytest.mark.parametrize("name", ["a million null texts", "endless empty chunks", "slow drip"])

@@ -42,6 +42,7 @@ class Plant:
         speed = await self.add("Speed", 100.0)
         await self._methods(speed)
         await self._analog()
+        await self._enumerations()
         for number in range(self.options.many):
             await self.add(f"Many {number}", float(number))
 
@@ -77,6 +78,29 @@ class Plant:
         await level.add_property(ua.NodeId("unit", self.space), "0:EngineeringUnits", unit)
         span = ua.Range(0.0, 80.0)
         await level.add_property(ua.NodeId("span", self.space), "0:EURange", span)
+
+    async def _enumerations(self) -> None:
+        """Three ways to name what a number means."""
+        kinds = self.server.nodes.enum_data_type
+        named = await kinds.add_data_type(self.name_id("Mode type"), f"{self.space}:ModeType")
+        texts = [ua.LocalizedText(name) for name in ("off", "shadow", "auto")]
+        await named.add_property(ua.NodeId("mode names", self.space), "0:EnumStrings", texts)
+        defined = await kinds.add_data_type(self.name_id("Phase type"), f"{self.space}:PhaseType")
+        fields = [ua.EnumField(Name="Fill", Value=10), ua.EnumField(Name="Empty", Value=20)]
+        await defined.write_attribute(
+            ua.AttributeIds.DataTypeDefinition,
+            ua.DataValue(ua.Variant(ua.EnumDefinition(fields), V.ExtensionObject)),
+        )
+        for name, kind, value in (("Mode", named, 2), ("Phase", defined, 20)):
+            title = ua.QualifiedName(name, self.space)
+            node = await self.skid.add_variable(
+                self.name_id(name), title, ua.Variant(value, V.Int32), datatype=kind.nodeid
+            )
+            await node.set_writable()
+        valve = await self.add("Valve", True)
+        for name, text in (("TrueState", "open"), ("FalseState", "closed")):
+            title = ua.LocalizedText(text)
+            await valve.add_property(ua.NodeId(name, self.space), f"0:{name}", title)
 
     async def obey(self, command: str, name: str, value: str) -> None:
         if command == "add":
