@@ -4,6 +4,9 @@ React is the turn of a batch of readings, and everything between the bytes and t
 
     readings ─▶ twin ─▶ derived tags ─▶ loops whose pv came in ─▶ guard ─▶ write requests
 
+A turn has two halves. ``react`` ends with the write requests; ``conclude`` does what need not be
+done before they are on the wire, such as showing what a loop computed, and makes the frame.
+
 Reflect is a turn of its own, asked for once the writes are on the wire: each detector that is due
 takes a row, scores it and judges. Verdicts, like the loops' own values, return to the twin as tags,
 so that control, summary and status read one snapshot and nothing else.
@@ -50,11 +53,14 @@ _NEVER = 1 << 62
 
 
 class _Turn:
-    """What one turn has given out so far."""
+    """What one turn has given out so far. ``showing``: a loop whose tags are still to be told."""
 
-    __slots__ = ("events", "inner", "lessons", "writes")
+    __slots__ = ("at", "cause", "events", "inner", "lessons", "showing", "writes")
 
-    def __init__(self) -> None:
+    def __init__(self, cause: Input, at: Instant) -> None:
+        self.cause = cause
+        self.at = at
+        self.showing: Loop | None = None
         self.inner: list[ReadingBatch] = []
         self.writes: list[WriteRequest] = []
         self.events: list[Event] = []
@@ -62,7 +68,7 @@ class _Turn:
 
 
 class Engine:
-    """The whole core of one gateway. ``turn`` is the only way in."""
+    """The whole core of one gateway. ``turn``, or its two halves, is the only way in."""
 
     def __init__(self, plan: GatewayPlan, load: ScorerLoader) -> None:
         self.plan = plan
@@ -76,7 +82,9 @@ class Engine:
         self.annunciator = Annunciator(plan.alarms, plan.tags)
         self.remote = Remote(plan, self.loops, self.guard)
         self._deriver = Deriver(plan.derived)
+        self._derives = bool(plan.derived)
         self._number = 0
+        self._turn = _Turn(Tick(), Instant(0, 0))
         self._loops_at: dict[tuple[int, int], tuple[Loop, ...]] = {}
         self._sources = {p.pv: _sources(p.pv, plan.derived) for p in plan.loops}
         self._writers = {loop.plan.mv: loop for loop in self.loops}
@@ -98,13 +106,24 @@ class Engine:
 
     def turn(self, cause: Input, now: Instant) -> Frame:
         """Take one input in; say what follows from it."""
-        turn = _Turn()
+        self.react(cause, now)
+        return self.conclude()
+
+    def react(self, cause: Input, now: Instant) -> list[WriteRequest]:
+        """The first half of a turn: what must be written now, in this order."""
+        turn = self._turn = _Turn(cause, now)
         self._handlers[type(cause)](turn, cause, now)
+        return turn.writes
+
+    def conclude(self) -> Frame:
+        """The second half: the frame of the turn that ``react`` has begun."""
+        turn = self._turn
+        self._show(turn)
         self._number += 1
         return Frame(
             self._number,
-            now,
-            cause,
+            turn.at,
+            turn.cause,
             tuple(turn.inner),
             tuple(turn.writes),
             tuple(turn.events),
@@ -120,9 +139,11 @@ class Engine:
 
     def _readings(self, turn: _Turn, batch: ReadingBatch, now: Instant) -> None:
         self.twin.apply(batch, now)
-        self._inner(turn, self._deriver.after(batch.tags, self.twin), now)
+        if self._derives:
+            self._inner(turn, self._deriver.after(batch.tags, self.twin), now)
         for loop in self._loops_of(batch.tags):
-            self._take(turn, loop, loop.step(self.twin, now), now)
+            self._show(turn)  # what the loop before has computed may be this one's setpoint
+            self._take(turn, loop, loop.step(self.twin, now))
 
     def _loops_of(self, tags: Indices) -> tuple[Loop, ...]:
         """The loops that run when these tags come in. For a slice it is worked out once."""
@@ -147,7 +168,8 @@ class Engine:
         if self.twin.confirm(cause.tags, now):
             self._inner(turn, self._deriver.after(tags, self.twin), now)
         for loop in self._loops_of(tags):
-            self._take(turn, loop, loop.step(self.twin, now), now)
+            self._show(turn)
+            self._take(turn, loop, loop.step(self.twin, now))
 
     def _link(self, turn: _Turn, cause: Link, now: Instant) -> None:
         device = self.plan.devices[cause.device]
@@ -160,11 +182,12 @@ class Engine:
                 self.twin.spoil(group.tags, Quality.NO_COMMUNICATION)
             self._qualities_changed(turn, now)
 
+
     def _written(self, turn: _Turn, result: WriteResult, now: Instant) -> None:
         self.guard.settle(result, now)
         turn.events += self.remote.written(result)
         if loop := self._writers.get(result.tag):
-            self._take(turn, loop, loop.written(result, now), now)
+            self._take(turn, loop, loop.written(result, now))
 
     def _tick(self, turn: _Turn, _cause: Tick, now: Instant) -> None:
         if self.twin.age_out(now):
@@ -183,11 +206,12 @@ class Engine:
         for loop in self.loops:
             given = loop.tick(self.twin, now)
             if given.writes or given.events:
-                self._take(turn, loop, given, now)
+                self._take(turn, loop, given)
+                self._show(turn)
 
     def _mode(self, turn: _Turn, request: ModeRequest, now: Instant) -> None:
         loop = self.loops[request.loop]
-        self._take(turn, loop, loop.request(request.mode, request.by, self.twin, now), now)
+        self._take(turn, loop, loop.request(request.mode, request.by, self.twin, now))
 
     def _alarm(self, turn: _Turn, request: AlarmRequest, now: Instant) -> None:
         turn.events += self.annunciator.request(request, self.twin, now)
@@ -206,7 +230,8 @@ class Engine:
 
     def _stop(self, turn: _Turn, _cause: Stop, now: Instant) -> None:
         for loop in self.loops:
-            self._take(turn, loop, loop.stop(self.twin, now), now)
+            self._show(turn)
+            self._take(turn, loop, loop.stop(self.twin, now))
 
     # ------------------------------------------------------------ reflect
 
@@ -231,10 +256,16 @@ class Engine:
 
     # ------------------------------------------------------------ what edgetwin says itself
 
-    def _take(self, turn: _Turn, loop: Loop, given: LoopTurn, now: Instant) -> None:
+    def _take(self, turn: _Turn, loop: Loop, given: LoopTurn) -> None:
+        """What a loop gives out. Its own tags are shown last, or when another loop runs."""
         turn.writes += given.writes
         turn.events += given.events
-        self._inner(turn, loop.outputs(now), now)
+        turn.showing = loop
+
+    def _show(self, turn: _Turn) -> None:
+        if turn.showing is not None:
+            loop, turn.showing = turn.showing, None
+            self._inner(turn, loop.outputs(turn.at), turn.at)
 
     def _inner(self, turn: _Turn, batch: ReadingBatch | None, now: Instant) -> None:
         if batch is not None:

@@ -26,12 +26,13 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from edgetwin.core.laws.law import Band
 from edgetwin.core.plan import SECOND
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import Authority, Instant, WriteOutcome, WriteRequest, WriteResult
-from edgetwin.core.tags import Tag, TagTable, WriteLimits
+from edgetwin.core.tags import Tag, TagTable
 from edgetwin.core.twin import Twin
 
 BUDGET = 200
@@ -55,8 +56,7 @@ class Reason(StrEnum):
     UNCHANGED = "unchanged"
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """A value somebody wants a tag to have, in engineering units; who wants it and why."""
 
     tag: int
@@ -79,10 +79,29 @@ class Refusal:
         return self.reason in (Reason.UNCHANGED, Reason.BUSY)
 
 
+class Footing(NamedTuple):
+    """Where a write to a tag begins, and how far it may go by now.
+
+    ``standing``   what the device holds; NaN: not known
+    ``low, high``  limits and rate together; low > high: nothing lies within both
+    ``busy``       a write is out and may still be answered
+    """
+
+    standing: float
+    low: float
+    high: float
+    busy: bool
+
+
 @dataclass(slots=True)
 class _Line:
     """What the guard remembers of one tag. Instants are monotonic ns, -1 for never."""
 
+    tag: Tag
+    low: float
+    high: float
+    rate: float
+    least: float
     out: WriteRequest | None = None
     asked: int = -1
     before: float = math.nan
@@ -107,10 +126,14 @@ class Guard:
 
     def ask(self, wish: Wish, twin: Twin, now: Instant) -> WriteRequest | Refusal:
         """A request that the caller must hand to the device, or why not."""
-        tag = self._tags[wish.tag]
         value = _number(wish.value)
-        refusal = self._refuse_value(tag, value) or self._refuse_now(tag, value, twin, now)
-        if refusal:
+        line = self._line(wish.tag, now)
+        refusal = self._refuse_value(line, value)
+        if refusal is not None:
+            return refusal
+        standing = self._standing(line, twin, now)
+        refusal = self._refuse_now(line, standing, value, twin, now)
+        if refusal is not None:
             return refusal
         self._number += 1
         request = WriteRequest(
@@ -122,8 +145,7 @@ class Guard:
             wish.reason,
             now.mono + self._life,
         )
-        line, before = self._line(wish.tag, now), self.standing(wish.tag, twin, now)
-        line.out, line.asked, line.before = request, now.mono, before
+        line.out, line.asked, line.before = request, now.mono, standing
         line.recent.append(now.mono)
         return request
 
@@ -144,93 +166,100 @@ class Guard:
 
     def standing(self, tag: int, twin: Twin, now: Instant) -> float:
         """What the device holds in a tag, as far as is known by now. NaN: it is not known."""
-        if twin.quality.item(tag) >= Quality.UNCERTAIN or twin.is_stale(tag, now):
-            return math.nan
+        return self._standing(self._line(tag, now), twin, now)
+
+    def footing(self, tag: int, twin: Twin, now: Instant) -> Footing:
+        """All that a loop must know of its output before a step, in one look."""
         line = self._line(tag, now)
-        if twin.confirmed.item(tag) <= line.doubted_at:
-            return math.nan
-        value = twin.value.item(tag)
-        return line.held if self._is_outdated(value, twin.arrived.item(tag), tag) else value
+        standing, room = self._standing(line, twin, now), self._room(line, now)
+        low, high = max(line.low, standing - room), min(line.high, standing + room)
+        return Footing(standing, low, high, line.out is not None)
 
     def reach(self, tag: int, twin: Twin, now: Instant) -> Band | None:
         """Where a write may go now: limits and rate together. None: nowhere, or not known."""
-        limits, standing = self._tags[tag].write, self.standing(tag, twin, now)
-        if limits is None or math.isnan(standing):
+        standing, low, high, _ = self.footing(tag, twin, now)
+        if self._tags[tag].write is None or math.isnan(standing) or low > high:
             return None
-        room = self._room(tag, limits, now)
-        band = Band(max(limits.low, standing - room), min(limits.high, standing + room))
-        return band if band.low <= band.high else None
+        return Band(low, high)
 
     def is_busy(self, tag: int, now: Instant) -> bool:
         """Whether a write to the tag is out and may still be answered."""
         return self._line(tag, now).out is not None
 
-    def _refuse_value(self, tag: Tag, value: float) -> Refusal | None:
+    def _refuse_value(self, line: _Line, value: float) -> Refusal | None:
         """Checks 1 to 4: those that need neither the twin nor the time."""
-        limits = tag.write
+        tag = line.tag
         if not self.control:
             cure = "Write 'control: {enabled: true}' in the configuration when it may steer"
             return Refusal(Reason.CONTROL_OFF, f"{tag.name}: control is off. {cure}")
-        if limits is None:
+        if tag.write is None:
             cure = "Say what may be written: write: {min: …, max: …}"
             return Refusal(Reason.NO_LIMITS, f"{tag.name} has no write limits. {cure}")
         if not math.isfinite(value):
             cure = "Find out why nothing better was computed"
             return Refusal(Reason.NOT_FINITE, f"{tag.name}: {value} is no number. {cure}")
-        if not limits.low <= value <= limits.high:
-            span = f"{limits.low:g} to {limits.high:g} {tag.unit}".rstrip()
+        if not line.low <= value <= line.high:
+            span = f"{line.low:g} to {line.high:g} {tag.unit}".rstrip()
             cure = "Ask for less, or change its write limits"
             text = f"{tag.name}: {value:g} is outside what may be written, {span}. {cure}"
             return Refusal(Reason.OUTSIDE, text)
         return None
 
-    def _refuse_now(self, tag: Tag, value: float, twin: Twin, now: Instant) -> Refusal | None:
+    def _refuse_now(
+        self, line: _Line, standing: float, value: float, twin: Twin, now: Instant
+    ) -> Refusal | None:
         """Checks 5 to 9: those that depend on what stands and what was written last."""
-        line, standing = self._line(tag.index, now), self.standing(tag.index, twin, now)
-        limits = tag.write or WriteLimits(0.0, 0.0, 0.0)
+        name = line.tag.name
         if line.out is not None:
             cure = "Wait for its answer"
-            return Refusal(Reason.BUSY, f"{tag.name}: write {line.out.number} is out. {cure}")
+            return Refusal(Reason.BUSY, f"{name}: write {line.out.number} is out. {cure}")
         if math.isnan(standing):
-            why = Quality(twin.state(tag.index, now).quality).words
+            why = Quality(twin.state(line.tag.index, now).quality).words
             cure = "Nothing is written over what is not known; look at its device"
-            return Refusal(Reason.NOT_READ, f"{tag.name} has no good value ({why}). {cure}")
-        room = self._room(tag.index, limits, now)
-        if abs(value - standing) > room + ROUNDING * (abs(standing) + abs(value)):
-            cure = f"It may move by {room:g} now ({limits.rate:g} per s): go there in steps"
-            text = f"{tag.name}: {value:g} is too far from {standing:g}, which stands. {cure}"
+            return Refusal(Reason.NOT_READ, f"{name} has no good value ({why}). {cure}")
+        room, step = self._room(line, now), abs(value - standing)
+        if step > room + ROUNDING * (abs(standing) + abs(value)):
+            cure = f"It may move by {room:g} now ({line.rate:g} per s): go there in steps"
+            text = f"{name}: {value:g} is too far from {standing:g}, which stands. {cure}"
             return Refusal(Reason.RATE, text)
         if len(line.recent) >= self._budget:
             cure = "Give it a deadband, or its loop a longer 'every'"
-            text = f"{tag.name} was written {self._budget} times within one second. {cure}"
+            text = f"{name} was written {self._budget} times within one second. {cure}"
             return Refusal(Reason.BUDGET, text)
-        if value == standing or abs(value - standing) < _least_change(limits):
-            return Refusal(Reason.UNCHANGED, f"{tag.name}: {value:g} stands already")
+        if step == 0.0 or step < line.least:
+            return Refusal(Reason.UNCHANGED, f"{name}: {value:g} stands already")
         return None
 
-    def _is_outdated(self, value: float, arrived: int, tag: int) -> bool:
-        """Whether a reading of the twin says less than the last read-back."""
-        line, limits = self._lines[tag], self._tags[tag].write
-        if math.isnan(line.held) or arrived > line.held_at + self._tags[tag].period:
-            return False
+    def _standing(self, line: _Line, twin: Twin, now: Instant) -> float:
+        """See ``standing``. A reading may say less than the last read-back: then that holds."""
+        tag = line.tag.index
+        if not twin.is_sound(tag, now) or twin.confirmed.item(tag) <= line.doubted_at:
+            return math.nan
+        value, held = twin.value.item(tag), line.held
+        if math.isnan(held):  # nothing was read back
+            return value
+        arrived = twin.arrived.item(tag)
+        if arrived > line.held_at + line.tag.period:
+            return value
+        limits = line.tag.write
         alike = (limits.tolerance if limits else 0.0) + ROUNDING * abs(value)
-        return arrived <= line.held_at or abs(value - line.before) <= alike
+        outdated = arrived <= line.held_at or abs(value - line.before) <= alike
+        return held if outdated else value
 
-    def _room(self, tag: int, limits: WriteLimits, now: Instant) -> float:
+    def _room(self, line: _Line, now: Instant) -> float:
         """How far a value may move by now."""
-        if math.isinf(limits.rate):
+        if math.isinf(line.rate):
             return math.inf
-        line = self._line(tag, now)
-        most = max(limits.rate, 2.0 * _least_change(limits)) if limits.rate else 0.0
+        most = max(line.rate, 2.0 * line.least) if line.rate else 0.0
         if line.asked < 0:
             return most
-        return min(most, limits.rate * (now.mono - line.asked) / SECOND)
+        return min(most, line.rate * (now.mono - line.asked) / SECOND)
 
     def _line(self, tag: int, now: Instant) -> _Line:
         """The memory of a tag, with what time has ended taken off it."""
         line = self._lines.get(tag)
         if line is None:
-            line = self._lines[tag] = _Line()
+            line = self._lines[tag] = _line_of(self._tags[tag])
         if line.out is not None and now.mono > line.out.expires:
             line.out, line.doubted_at, line.held = None, now.mono, math.nan
         while line.recent and now.mono - line.recent[0] >= SECOND:
@@ -238,9 +267,16 @@ class Guard:
         return line
 
 
-def _least_change(limits: WriteLimits) -> float:
-    """What is worth a write: less stays in the deadband or the device's rounding."""
-    return max(limits.deadband, limits.tolerance)
+def _line_of(tag: Tag) -> _Line:
+    """The memory of a tag that was never written. Less than ``least`` is not worth a write.
+
+    That much stays in the deadband or the device's rounding.
+    """
+    limits = tag.write
+    if limits is None:
+        return _Line(tag, 0.0, 0.0, 0.0, 0.0)
+    least = max(limits.deadband, limits.tolerance)
+    return _Line(tag, limits.low, limits.high, limits.rate, least)
 
 
 def _number(value: float) -> float:

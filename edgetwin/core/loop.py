@@ -30,10 +30,10 @@ The time between two steps is what has really passed, but never more than three 
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgetwin.core.event import Event, EventKind
-from edgetwin.core.guard import Guard, Refusal, Wish
+from edgetwin.core.guard import Footing, Guard, Refusal, Wish
 from edgetwin.core.laws.law import Band, Sample
 from edgetwin.core.plan import SECOND, Fail, Fallback, LoopPlan, Mode
 from edgetwin.core.reading import (
@@ -49,6 +49,9 @@ from edgetwin.core.senses import Outputs, Senses, Trouble
 from edgetwin.core.tags import TagTable
 from edgetwin.core.twin import Twin
 
+# an attribute of an enum costs a call before Python 3.12
+_LOOP, _OFF, _SHADOW, _AUTO = Authority.LOOP, Mode.OFF, Mode.SHADOW, Mode.AUTO
+
 GOOD_SCANS = 3
 MOST_PERIODS = 3
 MODE_NUMBER = {Mode.OFF: 0.0, Mode.SHADOW: 1.0, Mode.AUTO: 2.0}
@@ -56,8 +59,7 @@ IN_FAULT = 10.0
 """What the mode tag shows: 0 off, 1 shadow, 2 auto; 11 and 12 while in fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoopTurn:
+class LoopTurn(NamedTuple):
     """What a loop gives out in one turn."""
 
     writes: tuple[WriteRequest, ...] = ()
@@ -73,12 +75,14 @@ class Loop:
     def __init__(self, index: int, plan: LoopPlan, tags: TagTable, guard: Guard) -> None:
         self.index = index
         self.plan = plan
-        self.mode = plan.mode if guard.control or plan.mode is Mode.OFF else Mode.SHADOW
+        self.mode = plan.mode if guard.control or plan.mode is _OFF else _SHADOW
         self.fault = ""
         self._tags = tags
         self._guard = guard
         self._senses = Senses(plan, tags)
         self._outputs = Outputs(plan)
+        self._limits = tags[plan.mv].write
+        self._by = f"loop {plan.name}"
         # The scan nearest to the due time counts, so that a late one does not cost the next.
         self._soonest = plan.every - min(plan.every, tags[plan.pv].period) // 2
         self._longest = MOST_PERIODS * max(plan.every, tags[plan.pv].period)
@@ -101,7 +105,7 @@ class Loop:
         """For people: ``auto``, ``shadow, waiting for good scans``, ``auto, fault: …``."""
         if self.fault:
             return f"{self.mode}, fault: {self.fault}"
-        waits = self.mode is not Mode.OFF and self._good_scans < GOOD_SCANS
+        waits = self.mode is not _OFF and self._good_scans < GOOD_SCANS
         return f"{self.mode}, waiting for good scans" if waits else str(self.mode)
 
     def outputs(self, now: Instant) -> ReadingBatch:
@@ -113,7 +117,7 @@ class Loop:
 
     def step(self, twin: Twin, now: Instant) -> LoopTurn:
         """The pv, or what it is derived from, has come in."""
-        if self.mode is Mode.OFF:
+        if self.mode is _OFF:
             return EMPTY
         trouble = self._senses.trouble(twin, now)
         if trouble:
@@ -129,22 +133,22 @@ class Loop:
 
     def tick(self, twin: Twin, now: Instant) -> LoopTurn:
         """Time has passed."""
-        if self.mode is Mode.OFF:
+        if self.mode is _OFF:
             return EMPTY
         trouble = self._senses.trouble(twin, now)
         return self._in_trouble(trouble, twin, now) if trouble else EMPTY
 
     def request(self, mode: Mode, by: str, twin: Twin, now: Instant) -> LoopTurn:
         """A person wants another mode, or, after refused writes, the same one again."""
-        if mode is Mode.AUTO and not self._guard.control:
+        if mode is _AUTO and not self._guard.control:
             text = f"stays in {self.mode}: control is off. Write 'control: {{enabled: true}}'"
             return self._tell(EventKind.WRITE_REFUSED, text, by=by)
         if mode is self.mode and not self._latched:
             return EMPTY
         text = f"goes from {self.mode} to {mode}, by {by}"
-        if Mode.OFF in (mode, self.mode) or self._latched:
+        if _OFF in (mode, self.mode) or self._latched:
             self._good_scans = 0
-        if mode is Mode.OFF:
+        if mode is _OFF:
             self.fault = ""
             self._outputs.doubt()
         self.mode, self._state = mode, None
@@ -162,7 +166,7 @@ class Loop:
             return EMPTY
         mv = self._tags[self.plan.mv].name
         told = f"{mv} was not written as asked ({result.outcome}): {result.detail or 'no reason'}."
-        if self.mode is not Mode.AUTO:
+        if self.mode is not _AUTO:
             return self._tell(EventKind.WRITE_FAILED, told, tag=mv)
         if result.outcome in (WriteOutcome.NO_COMMUNICATION, WriteOutcome.EXPIRED):
             self._ran_at = now.mono
@@ -175,16 +179,16 @@ class Loop:
 
     def stop(self, twin: Twin, now: Instant) -> LoopTurn:
         """The gateway ends: follow the end rule, then be off."""
-        if self.mode is Mode.OFF:
+        if self.mode is _OFF:
             return EMPTY
         given = EMPTY
-        if self.mode is Mode.AUTO and not self._latched:
+        if self.mode is _AUTO and not self._latched:
             given = self._go_towards(self.plan.on_stop, "the gateway ends", twin, now)
         done = (
             f"{given.writes[0].value:g} is its last write" if given.writes else "it writes no more"
         )
         text = f"goes from {self.mode} to off, because the gateway ends; {done}"
-        self.mode, self.fault = Mode.OFF, ""
+        self.mode, self.fault = _OFF, ""
         told = self._tell(EventKind.LOOP_MODE, text, by="the end of the gateway", mode="off")
         return LoopTurn(given.writes, given.events + told.events)
 
@@ -200,32 +204,32 @@ class Loop:
 
     def _run(self, sample: Sample, twin: Twin, now: Instant) -> LoopTurn:
         """One step of the law, unless what stands is not known for the moment."""
-        mv = self.plan.mv
-        standing = self._guard.standing(mv, twin, now)
-        if math.isnan(standing) or self._guard.is_busy(mv, now):
+        footing = self._guard.footing(self.plan.mv, twin, now)
+        if footing.busy or math.isnan(footing.standing):
             return EMPTY
         law, before = self.plan.law, self._sample or sample
-        if self._state is None or self.mode is Mode.SHADOW:
-            self._state = law.start(before, standing)
-        step = law.step(self._state, sample, self._band(standing, sample.dt, twin, now))
+        if self._state is None or self.mode is _SHADOW:
+            self._state = law.start(before, footing.standing)
+        step = law.step(self._state, sample, self._band(footing, sample.dt))
         self._state, self._sample, self._ran_at = step.state, sample, now.mono
         self._outputs.out = step.mv
-        if self.mode is not Mode.AUTO:
+        if self.mode is not _AUTO:
             return EMPTY
         return self._ask(step.mv, f"pv {sample.pv:g}, sp {sample.sp:g}", twin, now)
 
-    def _band(self, standing: float, dt: float, twin: Twin, now: Instant) -> Band:
+    def _band(self, footing: Footing, dt: float) -> Band:
         """Where the output may go in this step: within the guard's reach, at the pace of this loop.
 
         The guard would allow a second's worth after a quiet while; a loop does not jump.
         """
-        limits = self._tags[self.plan.mv].write
-        reach = self._guard.reach(self.plan.mv, twin, now)
-        if limits is None or reach is None:
-            return Band(standing, standing) if limits is None else Band(limits.low, limits.high)
+        standing, limits = footing.standing, self._limits
+        if limits is None:
+            return Band(standing, standing)
         room = max(limits.rate * dt, 2.0 * max(limits.deadband, limits.tolerance))
-        low, high = max(reach.low, standing - room), min(reach.high, standing + room)
-        return Band(low, high) if low <= high else reach
+        if footing.low > footing.high:  # what stands lies far outside: the guard says so
+            return Band(limits.low, limits.high)
+        low, high = max(footing.low, standing - room), min(footing.high, standing + room)
+        return Band(low, high) if low <= high else Band(footing.low, footing.high)
 
     # ------------------------------------------------------------ in fault
 
@@ -249,7 +253,7 @@ class Loop:
 
     def _consequence(self) -> str:
         mv, rule = self._tags[self.plan.mv], self.plan.on_fault
-        if self.mode is not Mode.AUTO:
+        if self.mode is not _AUTO:
             return f"In {self.mode} nothing was written anyway"
         if self._latched or rule.action is Fallback.HOLD:
             return f"{mv.name} stays as it is"
@@ -257,7 +261,7 @@ class Loop:
 
     def _fail_safe(self, twin: Twin, now: Instant) -> LoopTurn:
         paused = now.mono - self._moved_at < self._soonest
-        if self.mode is not Mode.AUTO or self._latched or paused:
+        if self.mode is not _AUTO or self._latched or paused:
             return EMPTY
         given = self._go_towards(self.plan.on_fault, f"fail-safe: {self.fault}", twin, now)
         if given.writes:
@@ -275,8 +279,8 @@ class Loop:
     # ------------------------------------------------------------ words and wishes
 
     def _ask(self, value: float, reason: str, twin: Twin, now: Instant) -> LoopTurn:
-        by = f"loop {self.plan.name}"
-        answer = self._guard.ask(Wish(self.plan.mv, value, Authority.LOOP, by, reason), twin, now)
+        wish = Wish(self.plan.mv, value, _LOOP, self._by, reason)
+        answer = self._guard.ask(wish, twin, now)
         if isinstance(answer, WriteRequest):
             self._sent, self._refused = answer.number, False
             return LoopTurn(writes=(answer,))

@@ -55,14 +55,14 @@ class Senses:
         """What the law sees, all of it good."""
         value = twin.value
         sp = value.item(self._sp_tag) if self._sp_tag >= 0 else float(self._plan.sp)
-        inputs = tuple(value.item(tag) for tag in self._plan.inputs)
+        inputs = tuple([value.item(tag) for tag in self._plan.inputs])
         return Sample(value.item(self._plan.pv), sp, dt, inputs)
 
     def _not_good(
         self, tags: tuple[int, ...], context: str, twin: Twin, now: Instant
     ) -> Trouble | None:
         for tag in tags:
-            if twin.quality.item(tag) >= Quality.UNCERTAIN or twin.is_stale(tag, now):
+            if not twin.is_sound(tag, now):
                 quality = twin.state(tag, now).quality
                 never = quality is Quality.NOT_YET_READ
                 early = now.mono - self._first_look <= START_PATIENCE

@@ -28,7 +28,8 @@ NEVER = -1
 """``arrived`` of a tag that has never been read."""
 
 
-_BAD = int(Quality.BAD)  # an attribute of an enum costs a call before Python 3.12
+# an attribute of an enum costs a call before Python 3.12
+_BAD, _UNCERTAIN = int(Quality.BAD), int(Quality.UNCERTAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,13 @@ class Twin:
     def is_stale(self, tag: int, now: Instant) -> bool:
         """Whether one tag has gone stale by now, even if no tick has marked it yet."""
         return now.mono - self.confirmed.item(tag) > self._stale_after.item(tag)
+
+    def is_sound(self, tag: int, now: Instant) -> bool:
+        """Whether one tag may be acted on now: good or nearly so, and not stale."""
+        return (
+            self.quality.item(tag) < _UNCERTAIN
+            and now.mono - self.confirmed.item(tag) <= self._stale_after.item(tag)
+        )
 
     def spoil(self, tags: Iterable[int], quality: Quality) -> None:
         """Say of these tags that they are not to be trusted, and why. Values and times stay."""

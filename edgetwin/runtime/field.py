@@ -1,8 +1,8 @@
 """The field side: every turn of the engine happens here, and only here.
 
 A driver hands over readings in the callback in which the bytes arrived; ``Field.turn`` runs the
-engine, leaves the frame for the office and starts the writes before that callback returns. Scoring
-is asked for afterwards, when the writes are on the wire.
+engine as far as its writes, starts them, and only then has the turn concluded and leaves its frame
+for the office, all before that callback returns. Scoring is asked for afterwards.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from edgetwin.core.engine import Engine
 from edgetwin.core.event import EventKind
@@ -77,6 +78,9 @@ class Field:
         self._now = now
         self._drivers: dict[int, GuardedDriver] = {}
         self._open_writes: set[int] = set()
+        self._is_writing = False
+        # What drivers answer while they are given writes; bounded by what they have open.
+        self._early: deque[Callable[[], None]] = deque()
         self._settled = asyncio.Event()
         self._next_reflect = engine.next_reflect
         self._loop = asyncio.get_running_loop()
@@ -85,6 +89,10 @@ class Field:
 
     def readings(self, batch: ReadingBatch) -> None:
         """Take readings that have just arrived: react."""
+        if self._is_writing:
+            self._early.append(partial(self.readings, batch))
+            return
+        self.turn(batch)
         n = len(batch.values)
         self.readings_taken += n
         quality = batch.quality
@@ -92,14 +100,19 @@ class Field:
             self.good_taken += n if quality == 0 else 0
         else:
             self.good_taken += n - int((quality != 0).sum())
-        self.turn(batch)
 
     def confirmed(self, tags: range) -> None:
         """Take the device's word that these tags have not changed."""
+        if self._is_writing:
+            self._early.append(partial(self.confirmed, tags))
+            return
         self.turn(Confirmed(tags))
 
     def written(self, result: WriteResult) -> None:
         """Take the end of a write."""
+        if self._is_writing:
+            self._early.append(partial(self.written, result))
+            return
         self._open_writes.discard(result.number)
         self.turn(result)
         if not self._open_writes:
@@ -136,13 +149,16 @@ class Field:
     def turn(self, cause: Input) -> Frame:
         """One turn of the engine, and what must follow from it at once."""
         now = self._now()
-        frame = self.engine.turn(cause, now)
+        writes = self.engine.react(cause, now)
+        if writes:
+            self._is_writing = True
+            for request in writes:
+                self._write(request)
+            self._is_writing = False
+            self.latency.add(self._now().mono - now.mono)
+        frame = self.engine.conclude()
         for queue in self._queues:
             queue.put(frame)
-        if frame.writes:
-            for request in frame.writes:
-                self._write(request)
-            self.latency.add(self._now().mono - now.mono)
         for event in frame.events:
             log.log(_LEVELS.get(event.kind, logging.INFO), "%s", event.text)
         for lesson in frame.lessons:
@@ -150,6 +166,8 @@ class Field:
         if now.mono >= self._next_reflect:
             self._next_reflect = now.mono + (1 << 62)  # one at a time: set anew by _reflect
             self._loop.call_soon(self._reflect)
+        while self._early:
+            self._early.popleft()()
         return frame
 
     def _reflect(self) -> None:

@@ -1,11 +1,9 @@
 """The seam every control law is behind: frozen settings, state handed in and out, no clock."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """What a law sees in one step.
 
     ``dt`` is in seconds since its last step; ``inputs`` are its other tags.
@@ -17,16 +15,14 @@ class Sample:
     inputs: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(NamedTuple):
     """Where the output may go in this step: limits and rate, so that a law can stop winding up."""
 
     low: float
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """The output a law wants, inside the band, and its state for the next step."""
 
     mv: float
