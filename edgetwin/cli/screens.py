@@ -25,7 +25,7 @@ def status_screen(s: dict[str, Any]) -> str:
     rows += [("loop", _loop(x)) for x in s["loops"]]
     rows += _alarms(s["alarms"])
     rows += _upstreams(s["office"])
-    rows.append(("latency", _latency(s)))
+    rows.append(("latency", f"{_latency(s)}; {_ticks(s)}"))
     rows.append(("memory", f"{s['rss_mb']} MB, CPU {_share(s)} since the start"))
     if s["recording"] != "off":
         rows.append(("recording", "on" if s["recording"] == "recording" else s["recording"]))
@@ -58,10 +58,23 @@ def _devices(devices: list[dict[str, Any]]) -> list[tuple[str, str]]:
 def _device(d: dict[str, Any]) -> str:
     if not d["up"]:
         return d["reason"] if d["name"] in d["reason"] else f"{d['name']}: {d['reason']}"
-    overruns = f", {_times(d['overruns'], 'scan')} skipped" if d["overruns"] else ""
+    overruns = _overruns(d)
     losses = f", lost {_times(d['losses'], 'time')} so far" if d["losses"] else ""
     tags = f"{d['good']} of {_times(d['tags'], 'tag')} good"
     return f"{d['name']} ({d['driver']}) answers, {tags}{overruns}{losses}"
+
+
+def _overruns(d: dict[str, Any]) -> str:
+    """The scan classes that do not keep up, or how many scans were ever skipped."""
+    over = [
+        f"the scan every {s['scan']} does not keep up: {s['overrun']['skipped']} of "
+        f"{s['overrun']['due']} skipped"
+        for s in d["scans"]
+        if s["overrun"]
+    ]
+    if over:
+        return f"; {'; '.join(over)}"
+    return f", {_times(d['overruns'], 'scan')} skipped so far" if d["overruns"] else ""
 
 
 def _times(number: int, what: str) -> str:
@@ -130,6 +143,19 @@ def _latency(s: dict[str, Any]) -> str:
     if not q:
         return "no write yet"
     return f"sense to write {q['p50'] / 1000:.2f} ms (p50), {q['p99'] / 1000:.2f} ms (p99)"
+
+
+def _ticks(s: dict[str, Any]) -> str:
+    """How late the daemon's own clock came, and whether scans are left out for it."""
+    t = s["ticks"]
+    if not t["lateness_us"]:
+        return "no scan yet"
+    text = (
+        f"ticks {t['lateness_us']['p99'] / 1000:.2f} ms late (p99), {t['late']} of {t['woken']} "
+        f"over {t['late_after_ms']:g} ms"
+    )
+    steps = s["shed_steps"]
+    return f"{text}. OVERLOADED: scans are thinned out, {_times(steps, 'step')}" if steps else text
 
 
 def _share(s: dict[str, Any]) -> str:

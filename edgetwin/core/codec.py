@@ -35,6 +35,7 @@ from edgetwin.core.frame import (
     ModelInstalled,
     ModelUnavailable,
     ModeRequest,
+    Overrun,
     Reflect,
     Stop,
     Tick,
@@ -95,6 +96,11 @@ _KINDS: dict[type, _Kind] = {
         10,
         lambda c: [c.alarm, c.action, c.span, c.by],
         lambda r: AlarmRequest(r[0], AlarmAction(r[1]), r[2], r[3]),
+    ),
+    Overrun: _Kind(
+        13,
+        lambda c: [c.device, c.group, c.over, c.due, c.skipped, c.thinned],
+        lambda r: Overrun(*r),
     ),
     CloudWrite: _Kind(
         11,

@@ -33,12 +33,14 @@ from edgetwin.core.frame import (
     ModelInstalled,
     ModelUnavailable,
     ModeRequest,
+    Overrun,
     Reflect,
     Stop,
     Tick,
 )
 from edgetwin.core.guard import Guard
 from edgetwin.core.loop import Loop, LoopTurn
+from edgetwin.core.overrun import overrun_event
 from edgetwin.core.plan import DerivedPlan, GatewayPlan
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import Indices, Instant, ReadingBatch, WriteRequest, WriteResult
@@ -92,6 +94,7 @@ class Engine:
             ReadingBatch: self._readings,
             Confirmed: self._confirmed,
             Link: self._link,
+            Overrun: self._overrun,
             WriteResult: self._written,
             Tick: self._tick,
             Reflect: self._reflect,
@@ -182,6 +185,10 @@ class Engine:
                 self.twin.spoil(group.tags, Quality.NO_COMMUNICATION)
             self._qualities_changed(turn, now)
 
+
+    def _overrun(self, turn: _Turn, cause: Overrun, _now: Instant) -> None:
+        self.watch.overrun(cause)
+        turn.events.append(overrun_event(cause, self.plan.devices[cause.device]))
 
     def _written(self, turn: _Turn, result: WriteResult, now: Instant) -> None:
         self.guard.settle(result, now)

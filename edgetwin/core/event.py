@@ -11,6 +11,8 @@ class EventKind(StrEnum):
 
     DEVICE_LOST = "device lost"
     DEVICE_BACK = "device back"
+    OVERRUN = "overrun"
+    OVERRUN_OVER = "overrun over"
     TAG_BAD = "tag bad"
     TAG_GOOD = "tag good"
     LOOP_MODE = "loop mode"

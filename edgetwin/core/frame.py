@@ -35,6 +35,21 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Overrun:
+    """A scan class no longer keeps up (``over``), or does so again.
+
+    ``skipped`` of ``due`` scans were left out; one in ``thinned`` is all that is asked for.
+    """
+
+    device: int
+    group: int
+    over: bool
+    due: int
+    skipped: int
+    thinned: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed: look for what is stale, frozen or overdue."""
 
@@ -115,6 +130,7 @@ Input: TypeAlias = (
     ReadingBatch
     | Confirmed
     | Link
+    | Overrun
     | WriteResult
     | Tick
     | Reflect

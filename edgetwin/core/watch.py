@@ -2,7 +2,8 @@
 
 A flapping tag must not flood anybody: qualities are compared once a second, and all tags of a
 device that went the same way become one event. A device that cannot be reached is told once for
-each reason: while it boots, the reasons follow each other; while it is gone, they repeat.
+each reason: while it boots, the reasons follow each other; while it is gone, they repeat. While a
+scan class is overrun its tags go stale and come back with each scan: that is told as the overrun.
 """
 
 from collections import defaultdict
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from edgetwin.core.event import Event, EventKind
-from edgetwin.core.frame import Link
+from edgetwin.core.frame import Link, Overrun
 from edgetwin.core.plan import SECOND, GatewayPlan
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import Instant
@@ -30,6 +31,7 @@ class QualityWatch:
         self._devices = plan.devices
         self._measured = np.array([t.kind is TagKind.MEASURED for t in plan.tags], bool)
         self._told_bad = np.zeros(len(plan.tags), bool)
+        self._overrun = np.zeros(len(plan.tags), bool)
         self._down: set[int] = {device.index for device in plan.devices}
         self._told_reasons: dict[int, set[str]] = defaultdict(set)
         self._next = 0
@@ -43,10 +45,17 @@ class QualityWatch:
             told.clear()
             return news
         self._down.add(device)
+        for group in self._devices[device].groups:
+            self._overrun[group.tags.start : group.tags.stop] = False
         news = link.reason not in told and len(told) < _REASONS
         if news:
             told.add(link.reason)
         return news
+
+    def overrun(self, cause: Overrun) -> None:
+        """Note a scan class that does not keep up, or does again."""
+        tags = self._devices[cause.device].groups[cause.group].tags
+        self._overrun[tags.start : tags.stop] = cause.over
 
     def is_down(self, device: int) -> bool:
         """Whether a device is known to be lost, or was never found."""
@@ -59,7 +68,8 @@ class QualityWatch:
         self._next = now.mono + SECOND
         bad = (twin.quality >= Quality.BAD) & self._measured
         bad &= twin.quality != Quality.NOT_YET_READ
-        changed = np.flatnonzero(bad != self._told_bad)
+        told_as_overrun = self._overrun & (twin.quality == Quality.STALE)
+        changed = np.flatnonzero((bad != self._told_bad) & ~told_as_overrun)
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for tag in changed.tolist():
             device = self._tags[tag].device

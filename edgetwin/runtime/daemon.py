@@ -21,12 +21,13 @@ from edgetwin.runtime import clock
 from edgetwin.runtime.field import Field
 from edgetwin.runtime.frames import FrameQueue
 from edgetwin.runtime.learning import Learning, load_scorer
+from edgetwin.runtime.load import Load
 from edgetwin.runtime.office import Office
 from edgetwin.runtime.recorder import open_recording
 from edgetwin.runtime.report import Parts, report
 from edgetwin.runtime.requests import Requests
 from edgetwin.runtime.scheduler import Scheduler
-from edgetwin.runtime.supervise import Supervisor, keep
+from edgetwin.runtime.supervise import Shared, Supervisor, keep
 from edgetwin.status.control import ControlServer
 from edgetwin.status.notify import Notifier
 from edgetwin.storage.state import StateDirectory
@@ -61,6 +62,7 @@ class Daemon:
         self.learning = Learning(plan, self.field, anew=only_learn)
         self.field.on_lesson = self.learning.teach
         self._scheduler = Scheduler(clock.monotonic_ns)
+        self._load = Load(plan, self._scheduler)
         self.supervisors = [self._supervisor(device) for device in plan.devices]
         self.office = None if only_learn else Office(plan, self._frames, clock.now)
         requests = Requests(self.field, clock.now, self.status)
@@ -73,7 +75,8 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """What ``edgetwin status`` shows."""
-        parts = Parts(self.plan, self.field, self.supervisors, self._started)
+        about = (self._started, self._scheduler.lateness, self._load)
+        parts = Parts(self.plan, self.field, self.supervisors, *about)
         recording = self._recorder.state if self._recorder else "off"
         office = self.office.status() if self.office else {}
         return report(parts, clock.now(), office, recording)
@@ -145,10 +148,10 @@ class Daemon:
     def _supervisor(self, device: DevicePlan) -> Supervisor:
         before = self.plan.devices[: device.index]
         offset = sum(len(g.tags) for d in before for g in d.groups) // _SLOT_TAGS * _SLOT
-        parts = (self.field, self._scheduler)
+        shared = Shared(self.field, self._scheduler, self._load)
         made = _driver_class(device.driver)  # imported now: later it would cost others' deadlines
         return Supervisor(
-            device, lambda: made(device, self.plan.tags, self.field, clock.now), parts, offset
+            device, lambda: made(device, self.plan.tags, self.field, clock.now), shared, offset
         )
 
 

@@ -24,6 +24,7 @@ log = logging.getLogger("edgetwin.field")
 _LEVELS = dict.fromkeys(
     (
         EventKind.DEVICE_LOST,
+        EventKind.OVERRUN,
         EventKind.TAG_BAD,
         EventKind.LOOP_FAULT,
         EventKind.WRITE_REFUSED,

@@ -10,12 +10,16 @@ import numpy as np
 
 from edgetwin.core.alarm import AlarmState
 from edgetwin.core.engine import Engine
-from edgetwin.core.plan import GatewayPlan
+from edgetwin.core.overrun import Punctuality
+from edgetwin.core.plan import GatewayPlan, ScanGroup
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import Instant
 from edgetwin.core.tags import TagKind
+from edgetwin.core.units import format_duration
 from edgetwin.runtime.clock import cpu_seconds, utc
 from edgetwin.runtime.field import Field
+from edgetwin.runtime.load import Load
+from edgetwin.runtime.scheduler import Lateness
 from edgetwin.runtime.supervise import Supervisor
 
 _SECOND = 1_000_000_000
@@ -29,6 +33,8 @@ class Parts:
     field: Field
     supervisors: Sequence[Supervisor]
     started: Instant
+    lateness: Lateness
+    load: Load
 
 
 def report(parts: Parts, now: Instant, office: Mapping[str, Any], recording: str) -> dict[str, Any]:
@@ -51,11 +57,23 @@ def report(parts: Parts, now: Instant, office: Mapping[str, Any], recording: str
         "writes": parts.field.writes_started,
         "readings": {"taken": parts.field.readings_taken, "good": parts.field.good_taken},
         "sense_to_write_us": parts.field.latency.quantiles_us(),
+        "ticks": _ticks(parts.lateness),
+        "shed_steps": parts.load.level,
         "office": dict(office),
         "recording": recording,
         "rss_mb": _rss_mb(),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "cpu_s": round(cpu_seconds(), 3),
+    }
+
+
+def _ticks(lateness: Lateness) -> dict[str, Any]:
+    """How late the scheduler was woken: the last 10,000 times, and how often too late in all."""
+    return {
+        "woken": lateness.woken,
+        "late": lateness.late,
+        "late_after_ms": lateness.limit / 1e6,
+        "lateness_us": lateness.quantiles_us(),
     }
 
 
@@ -78,7 +96,23 @@ def _device(supervisor: Supervisor, engine: Engine) -> dict[str, Any]:
         "tries": health.tries,
         "driver_failures": health.failures,
         "quarantined": health.quarantined,
-        "overruns": health.overruns + sum(job.missed for job in health.jobs),
+        "overruns": sum(each.all.skipped for each in health.classes),
+        "scans": [
+            _scans(each, group) for each, group in zip(health.classes, plan.groups, strict=True)
+        ],
+    }
+
+
+def _scans(counted: Punctuality, group: ScanGroup) -> dict[str, Any]:
+    """One scan class: how many scans were due and skipped, in all and in the present overrun."""
+    return {
+        "scan": format_duration(group.period),
+        "tags": len(group.tags),
+        "due": counted.all.due,
+        "skipped": counted.all.skipped,
+        "overrun": {"due": counted.told.due, "skipped": counted.told.skipped}
+        if counted.over
+        else None,
     }
 
 

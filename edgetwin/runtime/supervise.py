@@ -22,12 +22,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgetwin.core.errors import DeviceLost
-from edgetwin.core.plan import SECOND, DevicePlan
+from edgetwin.core.frame import Overrun
+from edgetwin.core.overrun import Punctuality
+from edgetwin.core.plan import SECOND, DevicePlan, ScanGroup
 from edgetwin.core.quality import Quality
 from edgetwin.devices.driver import Driver
 from edgetwin.runtime import clock
 from edgetwin.runtime.field import Field
 from edgetwin.runtime.guarded import GuardedDriver
+from edgetwin.runtime.load import Load
 from edgetwin.runtime.relapse import QUARANTINE, RESTARTS, WITHIN, Relapses
 from edgetwin.runtime.scheduler import Job, Scheduler
 
@@ -46,12 +49,20 @@ class Time(NamedTuple):
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
+class Shared(NamedTuple):
+    """What all supervisors share; without ``load`` nothing is ever thinned out."""
+
+    field: Field
+    scheduler: Scheduler
+    load: Load | None = None
+
+
 @dataclass(slots=True)
 class Health:
     """What is known of one device's line, for status.
 
     ``losses`` counts those that were up, ``failures`` the driver's own; ``tries`` are the
-    connections tried since it was last up.
+    connections tried since it was last up; ``classes`` tell of each scan group.
     """
 
     up: bool = False
@@ -60,9 +71,9 @@ class Health:
     losses: int = 0
     failures: int = 0
     tries: int = 0
-    overruns: int = 0
     quarantined: bool = False
     jobs: list[Job] = field(default_factory=list)
+    classes: list[Punctuality] = field(default_factory=list)
 
 
 class Supervisor:
@@ -72,15 +83,15 @@ class Supervisor:
         self,
         plan: DevicePlan,
         make: Callable[[], Driver],
-        parts: tuple[Field, Scheduler],
+        shared: Shared,
         offset: int,
         time: Time | None = None,
     ) -> None:
         """``offset`` ns shifts this device's grid, so that equal devices do not all ask at once."""
         self.plan = plan
-        self.health = Health()
+        self.health = Health(classes=[Punctuality() for _ in plan.groups])
         self._make = make
-        self._field, self._scheduler = parts
+        self._field, self._scheduler, self._load = shared
         self._offset = offset
         self._time = time or Time()
         self._relapses = Relapses()
@@ -147,18 +158,24 @@ class Supervisor:
     def _scan_all(self, driver: GuardedDriver) -> None:
         self._field.attach(self.plan.index, driver)
         for group in self.plan.groups:
-            scan = self._scan(driver, group.number)
-            scan()  # the first values are wanted now, the grid is for the rest
+            driver.start_scan(group.number)  # the first values are wanted now, not on the grid
             offset = self._offset % group.period or group.period
-            self.health.jobs.append(self._scheduler.every(group.period, scan, offset))
+            scan = _Scan(self, driver, group)
+            scan.job = self._scheduler.every(group.period, scan, offset)
+            self.health.jobs.append(scan.job)
         self.health.jobs.append(self._scheduler.every(_LISTEN, self._listen))
 
-    def _scan(self, driver: GuardedDriver, group: int) -> Callable[[], None]:
-        def scan() -> None:
-            if not driver.start_scan(group):
-                self.health.overruns += 1
+    def scanned(self, group: ScanGroup, due: int, skipped: int, thinned: int) -> None:
+        """Count due times of a scan class; tell when it no longer keeps up, and when it does."""
+        punctuality = self.health.classes[group.number]
+        if punctuality.note(due, skipped, self._time.mono()):
+            over, told = punctuality.over, punctuality.told
+            cause = Overrun(self.plan.index, group.number, over, told.due, told.skipped, thinned)
+            self._field.turn(cause)
 
-        return scan
+    def one_in(self, group: ScanGroup) -> int:
+        """How many due times of a scan class make one scan."""
+        return self._load.one_in(group) if self._load else 1
 
     def _listen(self) -> None:
         """Up as soon as one tag says anything but that nobody speaks; then listening is over."""
@@ -191,6 +208,28 @@ class Supervisor:
         for job in self.health.jobs:
             self._scheduler.cancel(job)
         self.health.jobs.clear()
+        for punctuality in self.health.classes:
+            punctuality.forget()
+
+
+class _Scan:
+    """What is done each time one scan class is due."""
+
+    __slots__ = ("_driver", "_group", "_missed", "_owner", "_turn", "job")
+
+    job: Job
+
+    def __init__(self, owner: Supervisor, driver: GuardedDriver, group: ScanGroup) -> None:
+        self._owner, self._driver, self._group = owner, driver, group
+        self._missed = self._turn = 0
+
+    def __call__(self) -> None:
+        missed, self._missed = self.job.missed - self._missed, self.job.missed
+        thinned = self._owner.one_in(self._group)
+        self._turn = (self._turn + 1) % thinned
+        taken = self._turn == 0 and self._driver.start_scan(self._group.number)
+        skipped = missed if taken else missed + 1
+        self._owner.scanned(self._group, missed + 1, skipped, thinned)
 
 
 async def keep(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -20,6 +20,7 @@ from edgetwin.core.frame import (
     ModelInstalled,
     ModelUnavailable,
     ModeRequest,
+    Overrun,
     Reflect,
     Stop,
     Tick,
@@ -46,6 +47,7 @@ SMALL = [
     ModelInstalled(0, b"\x00\xffonnx", "ab" * 32),
     ModelUnavailable(0, "no such file"),
     Stop(),
+    Overrun(0, 1, over=True, due=20, skipped=7, thinned=4),
 ]
 
 

@@ -17,7 +17,7 @@ from edgetwin.runtime import clock
 from edgetwin.runtime.field import Field
 from edgetwin.runtime.relapse import Relapses
 from edgetwin.runtime.scheduler import Scheduler
-from edgetwin.runtime.supervise import Supervisor, Time
+from edgetwin.runtime.supervise import Shared, Supervisor, Time
 
 CONFIG = """\
 gateway: g
@@ -211,7 +211,7 @@ async def test_driver_that_always_fails_is_quarantined_and_told_once(scheduler, 
             raise Fault("a bug")
         return Faulty(field, place)
 
-    bad = Supervisor(field.engine.plan.devices[0], make, (field, scheduler), 0, time.parts())
+    bad = Supervisor(field.engine.plan.devices[0], make, Shared(field, scheduler), 0, time.parts())
     with caplog.at_level(logging.INFO, "edgetwin"):
         async with supervised(bad):
             await asyncio.wait_for(time.over.wait(), DEADLINE_S)
@@ -229,7 +229,7 @@ async def test_driver_that_fails_in_a_write_answers_it_and_is_replaced(scheduler
     field.written = results.append
     wrong = Faulty(field, "write")
     plan = field.engine.plan.devices[0]
-    bad = Supervisor(plan, lambda: wrong, (field, scheduler), 0, time.parts())
+    bad = Supervisor(plan, lambda: wrong, Shared(field, scheduler), 0, time.parts())
     request = WriteRequest(7, 0, 1.0, Authority.TECHNICIAN, "test", "test", 1 << 62)
     async with supervised(bad):
         await wrong.news.until(lambda: wrong.scans)
@@ -249,17 +249,17 @@ async def test_a_thousand_failures_leave_the_others_on_their_grid(scheduler):
     def make():
         return Faulty(field, next(places))
 
-    bad = Supervisor(devices[0], make, (field, scheduler), 0, time.parts())
-    good = Supervisor(devices[1], lambda: honest, (field, scheduler), 0)
+    bad = Supervisor(devices[0], make, Shared(field, scheduler), 0, time.parts())
+    good = Supervisor(devices[1], lambda: honest, Shared(field, scheduler), 0)
     logging.disable(logging.CRITICAL)
     try:
         async with supervised(bad, good):
             await asyncio.wait_for(time.over.wait(), DEADLINE_S)
-            missed = sum(job.missed for job in good.health.jobs)
+            missed = good.health.classes[0].all.skipped
     finally:
         logging.disable(logging.NOTSET)
     assert bad.health.failures == 1000
-    assert good.health.losses == good.health.overruns == 0
+    assert good.health.losses == 0
     assert len(honest.scans) > 3
     assert missed <= len(honest.scans) // 10, "the grid was left for more than a busy machine does"
 
@@ -271,7 +271,7 @@ async def test_loss_is_told_once_and_the_way_back_with_time_and_tries(scheduler,
     field, time = make_field(), VirtualTime(7)
     driver = Honest(field)
     plan = field.engine.plan.devices[0]
-    bad = Supervisor(plan, lambda: driver, (field, scheduler), 0, time.parts())
+    bad = Supervisor(plan, lambda: driver, Shared(field, scheduler), 0, time.parts())
 
     async def up(times):
         await driver.news.until(lambda: bad.health.connects == times)
@@ -304,6 +304,6 @@ async def test_stopping_closes_the_driver(scheduler):
 
     driver.close = close
     plan = field.engine.plan.devices[0]
-    async with supervised(Supervisor(plan, lambda: driver, (field, scheduler), 0)):
+    async with supervised(Supervisor(plan, lambda: driver, Shared(field, scheduler), 0)):
         await driver.news.until(lambda: driver.scans)
     assert closed.is_set()

@@ -17,6 +17,7 @@ answers, all of them are.
 """
 
 import logging
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -52,12 +53,19 @@ class Unit:
 
 
 class GroupScan:
-    """One scan group: its reads, and how many of them are out."""
+    """One scan group: its reads, and how many of them are out.
+
+    It hands the lane a few reads at a time, so that groups of one device take turns: a short fast
+    scan, such as that of a loop's input, never waits behind the whole of a long one.
+    """
 
     def __init__(self, unit: Unit, group: ScanGroup) -> None:
         self.unit = unit
         self._reads = self._plan(group.tags)
         self._out = 0
+        self._behind: deque[BlockRead] = deque()  # bounded: reads of this scan not yet handed on
+        self._handing_on = False
+        self._lane: Lane | None = None
         self._refused: list[Span] = []  # bounded: each is a block, and never asked for again
         self._torn = False
         self._scans = 0
@@ -77,7 +85,10 @@ class GroupScan:
             self._ask_again(self._scans // self._ask_again_every)
         reads = [read for read in self._reads if not read.illegal]
         self._out = len(reads)
-        lane.send(reads)
+        self._lane = lane
+        few = 2 * lane.in_flight
+        self._behind.extend(reads[few:])
+        lane.send(reads[:few])
 
     def forgive(self) -> None:
         """Ask once more for what the device did not have, as after a new connection."""
@@ -96,8 +107,18 @@ class GroupScan:
         self.forgive()
 
     def ended(self) -> None:
-        """One read of this scan is over."""
+        """One read of this scan is over: another may go."""
         self._out -= 1
+        if self._behind and not self._handing_on:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Never from within itself: without a line each read fails while it is handed over."""
+        lane = self._lane
+        self._handing_on = True
+        while lane and self._behind and self._out - len(self._behind) < 2 * lane.in_flight:
+            lane.send((self._behind.popleft(),))
+        self._handing_on = False
 
     def divide(self, read: "BlockRead") -> None:
         """A block was refused: ask for its pieces or for each half, in the same scan."""
@@ -169,15 +190,18 @@ class BlockRead(Ask):
         if self._trouble is not None:
             self._trouble = None
             _log.info("%s: it answers again for %s", self._scan.unit.name, self._words())
-        self._scan.ended()
         self._scan.unit.sink.readings(ReadingBatch(self._where, values, quality, 0, objects))
+        self._scan.ended()  # last: what was decided by these values is sent before the next read
 
     def failed(self, failure: Failure) -> None:
         """Say of the tags that they are bad and why; or look which of them is."""
-        self._scan.ended()
         if failure.is_illegal and len(self.block.tags) > 1:
             self._scan.divide(self)
-            return
+        else:
+            self._spoil(failure)
+        self._scan.ended()
+
+    def _spoil(self, failure: Failure) -> None:
         if failure.is_illegal:
             self.illegal = self.alone = True
         quality = failure.quality

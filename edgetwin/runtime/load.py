@@ -1,0 +1,54 @@
+"""Watches how late the event loop wakes, and thins scans out when it is too late for control."""
+
+import logging
+
+from edgetwin.core.plan import SECOND, GatewayPlan, ScanGroup
+from edgetwin.core.shedding import Shedding
+from edgetwin.runtime.scheduler import Scheduler
+
+log = logging.getLogger("edgetwin.load")
+
+_ENOUGH = 20  # wake-ups that say something about a span of time
+
+
+class Load:
+    """The shedding of one daemon (``core.shedding``), fed from its scheduler once a second."""
+
+    def __init__(self, plan: GatewayPlan, scheduler: Scheduler) -> None:
+        self._lateness = scheduler.lateness
+        self._shedding = Shedding(plan)
+        self._lateness.limit = self._shedding.late_after
+        self._seen = self._seen_late = 0
+        scheduler.every(SECOND, self._look)
+
+    @property
+    def level(self) -> int:
+        """How many steps are shed."""
+        return self._shedding.level
+
+    def one_in(self, group: ScanGroup) -> int:
+        """How many due times of a scan class make one scan."""
+        return self._shedding.one_in(group)
+
+    def _look(self) -> None:
+        woken = self._lateness.woken - self._seen
+        if woken < _ENOUGH:
+            return
+        late = self._lateness.late - self._seen_late
+        self._seen, self._seen_late = self._lateness.woken, self._lateness.late
+        before = self.level
+        if self._shedding.look(woken, late):
+            self._tell(before, late / woken)
+
+    def _tell(self, before: int, share: float) -> None:
+        """The first step and the last one back; those between are told by the scan classes."""
+        limit = self._lateness.limit / 1e6
+        if not before:
+            log.warning(
+                "overloaded: %.0f %% of all wake-ups come over %g ms late. Scans are thinned out, "
+                "those that feed no loop and the slowest first. Scan more slowly, or fewer tags",
+                100 * share,
+                limit,
+            )
+        elif not self.level:
+            log.info("no longer overloaded: all tags are scanned as configured")
