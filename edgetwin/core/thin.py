@@ -6,6 +6,7 @@ numbers it stands for.
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -44,9 +45,10 @@ def merge(bodies: Sequence[bytes], first: int, final: int) -> bytes:
         "frames": [parts[0]["frames"][0], parts[-1]["frames"][1]],
         "lost": sum(part["lost"] for part in parts),
     }
-    for name, column in parts[-1].items():
-        if name in _RULES and isinstance(column, list):
-            whole[name] = _RULES[name](name, parts)
+    with np.errstate(over="ignore", invalid="ignore"):  # what grows past all numbers becomes null
+        for name, column in parts[-1].items():
+            if name in _RULES and isinstance(column, list):
+                whole[name] = _RULES[name](name, parts)
     text = json.dumps(whole, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode(errors="backslashreplace")
 
@@ -66,7 +68,8 @@ def _good(parts: Sequence[dict[str, Any]]) -> Floats:
 
 
 def _list(values: Floats) -> Column:
-    return [float(_DIGITS % v) if np.isfinite(v) else None for v in values.tolist()]
+    rounded = (float(_DIGITS % v) for v in values.tolist())
+    return [v if math.isfinite(v) else None for v in rounded]
 
 
 def _counted(name: str, parts: Sequence[dict[str, Any]]) -> Column:

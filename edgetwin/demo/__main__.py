@@ -40,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--keep", action="store_true", help="afterwards keep plant and daemon running until Ctrl-C"
     )
+    parser.add_argument(
+        "--messages", type=Path, metavar="FILE", help="keep every message as a line of this file"
+    )
     parser.add_argument("--config", type=Path, default=CONFIG, help=argparse.SUPPRESS)
     return parser
 
@@ -54,7 +57,7 @@ async def _demo(asked: argparse.Namespace, narrator: Narrator) -> int:
     pace = Pace.within(asked.seconds)
     narrator.chapter("Start")
     narrator.deed("we start plant, meter, broker and daemon, each a process of its own")
-    async with Stage(asked.config, pace) as stage:
+    async with Stage(asked.config, pace, asked.messages) as stage:
         try:
             await Story(stage, narrator, pace).tell(keep=asked.keep)
         except NotSeen as promise:

@@ -32,10 +32,11 @@ class Stage:
     subscriber: Subscriber
     gateway: Gateway
 
-    def __init__(self, config: Path, pace: Pace) -> None:
-        """Nothing is started yet."""
+    def __init__(self, config: Path, pace: Pace, messages: Path | None = None) -> None:
+        """Nothing is started yet. ``messages``: the file to keep what the subscriber hears in."""
         self._config = config
         self._pace = pace
+        self._messages = messages
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> "Stage":
@@ -73,7 +74,8 @@ class Stage:
         self.line = Line(broker_port)
         line_port = await self.line.start()
         self._stack.push_async_callback(self.line.close)
-        self.subscriber = Subscriber(TOPIC)
+        keep = self._messages and self._stack.enter_context(self._messages.open("w"))
+        self.subscriber = Subscriber(TOPIC, keep or None)
         await self.subscriber.connect(broker_port)
         self._stack.push_async_callback(self.subscriber.close)
         modbus_port, opcua_port = await self.plant.ports()

@@ -5,10 +5,11 @@ gateway only what docs/upstream.md says: births, states, and records with stream
 """
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TextIO, TypeAlias
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -94,9 +95,13 @@ class Received:
 class Subscriber:
     """Listens below one topic. Connect, then wait for what you expect to be received."""
 
-    def __init__(self, topic: str) -> None:
-        """Nothing is connected yet. Needs a running event loop."""
+    def __init__(self, topic: str, keep: TextIO | None = None) -> None:
+        """Nothing is connected yet. Needs a running event loop.
+
+        ``keep`` gets each message as a line: ``{"topic": …, "payload": …}``.
+        """
         self.received = Received()
+        self._keep = keep
         self._topic = topic
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
@@ -147,4 +152,7 @@ class Subscriber:
 
     def _take(self, topic: str, raw: bytes | bytearray) -> None:
         self.received.take(topic, bytes(raw))
+        if self._keep is not None:
+            line = {"topic": topic, "payload": raw.decode(errors="backslashreplace")}
+            self._keep.write(json.dumps(line) + "\n")
         self._news.set()

@@ -1,5 +1,6 @@
 """The whole demo as a user runs it: the real daemon, every step seen, nothing left behind."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
+
+from edgetwin.core.contract.kinds import MESSAGES
+from edgetwin.core.contract.schema import schema
 
 pytestmark = pytest.mark.e2e
 
@@ -72,13 +77,31 @@ def until(demo, text):
     pytest.fail(f"the demo never said {text!r}")
 
 
-def test_every_step_of_the_fast_story_is_seen(start, tmp_path):
-    demo = start("--fast")
+def outside_the_contract(messages):
+    """What is wrong with each message that its schema refuses; and the kinds that there were."""
+    judges = {kind: Draft202012Validator(schema(of)) for kind, of in MESSAGES.items()}
+    wrong, kinds = [], set()
+    for each in map(json.loads, messages.read_text("utf-8").splitlines()):
+        kind = each["topic"].rpartition("/")[2]
+        kinds.add(kind)
+        found = judges[kind].iter_errors(json.loads(each["payload"]))
+        wrong += [f"{each['topic']}: {error.json_path} {error.message}" for error in found]
+    return wrong, kinds
+
+
+def test_every_step_of_the_fast_story_is_seen_and_every_message_is_as_declared(
+    start, tmp_path, tmp_path_factory
+):
+    messages = tmp_path_factory.mktemp("messages") / "messages.jsonl"
+    demo = start("--fast", "--messages", str(messages))
     told, _ = demo.communicate(timeout=240)
     assert demo.returncode == 0, told
     assert [sentence for sentence in SENTENCES if sentence not in told] == []
     assert max(map(len, told.splitlines())) <= 100
     assert left_behind(tmp_path) == []
+    wrong, kinds = outside_the_contract(messages)
+    assert wrong == []
+    assert {"birth", "status", "summary", "event", "capture"} <= kinds
 
 
 @pytest.mark.parametrize(
