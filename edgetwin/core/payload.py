@@ -35,6 +35,7 @@ from edgetwin.core.jsontext import (
     scalar,
     text,
 )
+from edgetwin.core.plan import TypedAsset
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import ReadingBatch, Scalar
 from edgetwin.core.report import Told
@@ -75,10 +76,15 @@ class Gap:
 # ---------------------------------------------------------------- writing
 
 
-def birth(gateway: str, boot: int, tags: TagTable) -> Birth:
-    """All names, units, types and ranges in order of index, and the words for the quality codes."""
+def birth(gateway: str, boot: int, tags: TagTable, typed: Iterable[TypedAsset] = ()) -> Birth:
+    """All names, units, types and ranges in order of index, and the words for the quality codes.
+
+    Machines of a type are told by their own names for their tags.
+    """
     entries = [_entry(tag) for tag in tags]
-    digest = hashlib.sha256(document([gateway, entries])).hexdigest()[:12]
+    machines = [_machine(each) for each in typed]
+    meaning = [gateway, entries, machines] if machines else [gateway, entries]
+    digest = hashlib.sha256(document(meaning)).hexdigest()[:12]
     content = {
         "v": VERSION,
         "birth": digest,
@@ -86,8 +92,14 @@ def birth(gateway: str, boot: int, tags: TagTable) -> Birth:
         "boot": boot,
         "qualities": {str(int(q)): q.words for q in Quality},
         "tags": entries,
+        **({"assets": machines} if machines else {}),
     }
     return Birth(digest, document(content))
+
+
+def _machine(asset: TypedAsset) -> dict[str, object]:
+    verdict = {"verdict": asset.verdict} if asset.verdict >= 0 else {}
+    return {"name": asset.name, "type": asset.type, "tags": dict(asset.tags), **verdict}
 
 
 def _entry(tag: Tag) -> dict[str, object]:

@@ -295,6 +295,19 @@ class AlarmPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class TypedAsset:
+    """A machine of a type: twin indices by its own names for them.
+
+    ``verdict`` is the index of its detector's verdict, -1: it is not watched.
+    """
+
+    name: str
+    type: str
+    tags: Mapping[str, int]
+    verdict: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class ClassPlan:
     """A class of tags with a window of its own; which tags they are, they say themselves."""
 
@@ -391,3 +404,4 @@ class GatewayPlan:
     text: str = ""
     source: str = ""
     assets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    typed: tuple[TypedAsset, ...] = ()

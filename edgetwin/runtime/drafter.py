@@ -56,7 +56,7 @@ class Drafter:
         native = [u for u in plan.upstreams if u.sparkplug is None]
         self.everyone = tuple(u.name for u in native)
         self._raw_for = tuple(u.name for u in native if u.values)
-        self._birth = payload.birth(plan.name, 0, plan.tags).id
+        self._birth = payload.birth(plan.name, 0, plan.tags, plan.typed).id
         self._follower = Follower(plan.tags)
         lengths = sorted({u.window for u in native})
         self._windows = [

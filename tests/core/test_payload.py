@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from edgetwin.core import payload
 from edgetwin.core.event import Event, EventKind
+from edgetwin.core.plan import TypedAsset
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import ReadingBatch
 from edgetwin.core.summary import Columns, Summary
@@ -56,6 +58,20 @@ def test_birth_tells_names_units_types_and_ranges_in_order_of_index():
         "range": [0.0, 16.0],
     }
     assert told["tags"][2]["range"] == [0.0, None]
+
+
+def test_birth_tells_machines_of_a_type_and_its_id_follows_them():
+    pump = TypedAsset("pump", "pump-40", {"q": 0}, 1)
+    born = payload.birth("gw", 1, TAGS, (pump,))
+    assert payload.read(born.payload)["assets"] == [
+        {"name": "pump", "type": "pump-40", "tags": {"q": 0}, "verdict": 1}
+    ]
+    others = [
+        payload.birth("gw", 1, TAGS),
+        payload.birth("gw", 1, TAGS, (replace(pump, type="x"),)),
+    ]
+    assert len({born.id, *(each.id for each in others)}) == 3
+    assert "assets" not in payload.read(others[0].payload)
 
 
 def test_birth_id_follows_the_tags_and_not_the_boot():

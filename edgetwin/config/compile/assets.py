@@ -1,12 +1,12 @@
 """Assets: second names of tags, derived tags in the order of computation, detectors."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from edgetwin.config.compile.draft import Draft
 from edgetwin.config.schema.assets import Asset, Derived, Watch
-from edgetwin.core.plan import CapturePlan, DerivedPlan, DetectorPlan, rows_needed
+from edgetwin.core.plan import CapturePlan, DerivedPlan, DetectorPlan, TypedAsset, rows_needed
 from edgetwin.core.tags import Tag, TagKind, ValueType
 
 
@@ -18,6 +18,7 @@ class Assets:
     derived: tuple[DerivedPlan, ...]
     detectors: tuple[DetectorPlan, ...]
     members: dict[str, tuple[int, ...]]
+    typed: tuple[TypedAsset, ...]
 
 
 def compile_assets(sections: Mapping[str, Asset | None], draft: Draft) -> Assets:
@@ -37,7 +38,21 @@ def compile_assets(sections: Mapping[str, Asset | None], draft: Draft) -> Assets
         owner = full.partition("/")[0]
         if index is not None and owner in members:
             members[owner].append(index)
-    return Assets(aliases, derived, detectors, {k: tuple(v) for k, v in members.items()})
+    typed = tuple(_typed(assets, detectors, draft))
+    return Assets(aliases, derived, detectors, {k: tuple(v) for k, v in members.items()}, typed)
+
+
+def _typed(
+    assets: Mapping[str, Asset], detectors: Iterable[DetectorPlan], draft: Draft
+) -> Iterator[TypedAsset]:
+    """Those that say what kind of machine they are, with their numbers by their own names."""
+    verdicts = {detector.name: detector.verdict_tag for detector in detectors}
+    for name, asset in assets.items():
+        if asset.type is None:
+            continue
+        known = ((key, draft.names.get(f"{name}/{key}")) for key in (*asset.tags, *asset.derived))
+        tags = {key: i for key, i in known if i is not None and _is_number(draft.tags[i])}
+        yield TypedAsset(name, asset.type, tags, verdicts.get(name, -1))
 
 
 def _aliases(assets: Mapping[str, Asset], draft: Draft) -> Iterator[tuple[str, int]]:

@@ -140,6 +140,12 @@ class Asset(Section):
         "Short names for tags of devices; asset/name is then a second name of the tag.",
         example="{p: skid/pressure, q: meter/flow}",
     )
+    type: str | None = option(
+        NAME,
+        "What kind of machine it is. The birth says so: machines of one type can be compared.",
+        example="pump-40",
+        unless="of no type",
+    )
     derived: Table[str, Derived | None] = option(
         MapOf(ALIAS, Record(Derived), "derived tag"),
         "Values computed from others.",

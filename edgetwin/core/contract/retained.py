@@ -11,6 +11,7 @@ from edgetwin.core.contract.shape import (
     one_of,
     record,
     row,
+    titled,
     told,
     whole,
 )
@@ -75,6 +76,14 @@ _TAG = record(
     Field("report", _REPORT, "It is told by exception, in reports.", optional=True),
 )
 
+_PLACE = titled(whole(), "The tag's place in `tags`.")
+_ASSET = record(
+    Field("name", NAMED, "Its name on this gateway."),
+    Field("type", NAMED, "What kind of machine it is, in words of the fleet's own."),
+    Field("tags", names_to(_PLACE), "Its own names for its tags, and their places."),
+    Field("verdict", _PLACE, "Where its detector says 0 normal, 1 not.", optional=True),
+)
+
 BIRTH_MESSAGE = Message(
     suffix="birth",
     title="Birth",
@@ -94,6 +103,7 @@ BIRTH_MESSAGE = Message(
             "The words for the codes of quality: below 64 good, from 128 on bad, else uncertain.",
         ),
         Field("tags", array(_TAG), "All tags, in the order that later messages count in."),
+        Field("assets", array(_ASSET), "The machines of a type, if there are any.", optional=True),
     ),
     example={
         "v": VERSION,
@@ -112,6 +122,7 @@ BIRTH_MESSAGE = Message(
             },
             {"name": "skid/running", "kind": "measured", "type": "bit"},
         ],
+        "assets": [{"name": "pump", "type": "pump-40", "tags": {"p": 0}}],
     },
 )
 
