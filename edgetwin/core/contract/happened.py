@@ -7,6 +7,9 @@ from edgetwin.core.event import EventKind
 MEANINGS: Mapping[EventKind, str] = {
     EventKind.DEVICE_LOST: "a device does not answer any more; its tags are bad",
     EventKind.DEVICE_BACK: "it answers again",
+    EventKind.OVERRUN: "a scan does not keep up, so that some were left out: `scan`, `tags`, `due`, "
+    "`skipped`, `thinned`",
+    EventKind.OVERRUN_OVER: "it keeps up again: the same",
     EventKind.TAG_BAD: "tags of a device went bad together: `quality`, `tags` (how many)",
     EventKind.TAG_GOOD: "tags of a device are good again: `quality`, `tags` (how many)",
     EventKind.LOOP_MODE: "a control loop changed its mode: `by`, `mode`",
@@ -24,6 +27,8 @@ MEANINGS: Mapping[EventKind, str] = {
     EventKind.ALARM: "an alarm is on, and nobody has acknowledged it: `tag`, `state`, `before`, "
     "`value`, `limit`, `priority` (1 is the highest), `advice`",
     EventKind.ALARM_STATE: "any other change of an alarm: the same, and `by` where a person did it",
+    EventKind.REQUEST: "what became of a request from the cloud: `request`, `by`, `state`, `reason`, "
+    "and what was asked",
     EventKind.GAP: "frames or records are missing",
     EventKind.STARTED: "the gateway has started",
     EventKind.STOPPED: "the gateway stops",
