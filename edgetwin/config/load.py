@@ -170,6 +170,8 @@ def _explain(error: yaml.YAMLError, text: str, file: str) -> tuple[Place, str]:
     problem = str(getattr(error, "problem", None) or "it cannot be read")
     if "cannot start any token" in problem:
         return place, _bad_start(text, mark.line, mark.column)
+    if _behind_brace(text, mark.line, mark.column):
+        return place, "nothing fits behind a '}' or ']'. Put the whole value in quotes"
     for sign, cause in _CAUSES:
         if sign in problem:
             return place, cause
@@ -182,6 +184,12 @@ def _bad_start(text: str, line: int, column: int) -> str:
     if character == "\t":
         return "a tab stands here. Indent with spaces"
     return f'a value cannot begin with {character!r}. Put it in quotes: "{character}…"'
+
+
+def _behind_brace(text: str, line: int, column: int) -> bool:
+    """Whether a value goes on behind its brackets, as in ``topic: {site}/pumps``."""
+    lines = text.splitlines()
+    return line < len(lines) and lines[line][:column].endswith(("}", "]")) and column > 0
 
 
 def _place_of(text: str, offset: int, file: str) -> Place:

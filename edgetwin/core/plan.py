@@ -405,3 +405,4 @@ class GatewayPlan:
     source: str = ""
     assets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     typed: tuple[TypedAsset, ...] = ()
+    hierarchy: Mapping[str, str] = field(default_factory=dict)

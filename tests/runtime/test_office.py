@@ -424,6 +424,26 @@ async def test_edited_configuration_keeps_what_is_queued(mosquitto, subscriber, 
 
 
 @pytest.mark.broker
+async def test_new_topic_takes_along_what_was_queued_under_the_old_one(
+    mosquitto, upstream_rig, tmp_path
+):
+    before = replace(upstream(9), topic="edgetwin/gw")
+    async with working(Desk(tmp_path, before)) as desk:
+        desk.event("queued")
+        await desk.until(lambda s: cloud(s)["backlog"] >= 1)
+    below = upstream_rig.Subscriber(mosquitto.port, "acme/berlin/gw/#")
+    try:
+        after = replace(upstream(mosquitto.port), topic="acme/berlin/gw")
+        async with working(Desk(tmp_path, after)) as desk:
+            desk.event("fresh")
+            assert await below.saw(count("event", 2))
+        assert [m["text"] for m in below.ledger.messages("event")] == ["queued", "fresh"]
+        assert not below.ledger.holes()
+    finally:
+        below.close()
+
+
+@pytest.mark.broker
 async def test_name_that_is_gone_for_a_while_costs_nothing(
     mosquitto, subscriber, tmp_path, monkeypatch
 ):

@@ -10,6 +10,7 @@ from edgetwin.config.compile.classes import compile_classes
 from edgetwin.config.compile.devices import compile_devices
 from edgetwin.config.compile.draft import Draft
 from edgetwin.config.compile.loops import compile_loops
+from edgetwin.config.compile.topics import levels
 from edgetwin.config.compile.upstreams import compile_upstreams
 from edgetwin.config.load import MAX_BYTES, load
 from edgetwin.config.override import apply, embed, extract
@@ -103,13 +104,14 @@ def _gateway(
         loops=loops,
         alarms=compile_alarms(section, draft),
         classes=classes,
-        upstreams=compile_upstreams(section.upstream, section.gateway, draft),
+        upstreams=compile_upstreams(section, draft),
         control=section.control.enabled,
         outbox_bytes=section.outbox,
         recording_bytes=section.recording,
         text=text,
         source=source,
         assets=assets.members,
+        hierarchy=levels(section.hierarchy),
     )
 
 

@@ -5,23 +5,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from edgetwin.config.compile.draft import Draft
+from edgetwin.config.compile.topics import fill, levels
 from edgetwin.config.places import Endpoint
-from edgetwin.config.schema.gateway import Sparkplug, Upstream
+from edgetwin.config.schema.gateway import Gateway, Sparkplug, Upstream
 from edgetwin.core.plan import SECOND, MqttSettings, SparkplugSettings, UpstreamPlan
 
 
-def compile_upstreams(
-    upstreams: Mapping[str, Upstream | None], gateway: str, draft: Draft
-) -> tuple[UpstreamPlan, ...]:
+def compile_upstreams(section: Gateway, draft: Draft) -> tuple[UpstreamPlan, ...]:
     """The plans of all upstreams."""
+    known = levels(section.hierarchy)
     return tuple(
-        _upstream(name, each, gateway, draft)
-        for name, each in upstreams.items()
+        _upstream(name, each, section.gateway, known, draft)
+        for name, each in section.upstream.items()
         if each is not None
     )
 
 
-def _upstream(name: str, section: Upstream, gateway: str, draft: Draft) -> UpstreamPlan:
+def _upstream(
+    name: str, section: Upstream, gateway: str, known: Mapping[str, str], draft: Draft
+) -> UpstreamPlan:
     _check(section, draft)
     broker = MqttSettings(
         host=section.broker.host,
@@ -36,7 +38,8 @@ def _upstream(name: str, section: Upstream, gateway: str, draft: Draft) -> Upstr
         keepalive_s=section.keepalive // SECOND,
         others=tuple((each.host, each.port) for each in section.other_brokers),
     )
-    topic = section.topic or f"edgetwin/{gateway}"
+    template = section.topic or "edgetwin/{gateway}"
+    topic = fill(template, gateway, known, section.place("topic"), draft)
     plan = UpstreamPlan(name, broker, topic, section.window, section.values)
     if section.sparkplug is None:
         return plan

@@ -8,6 +8,7 @@ from edgetwin.config.places import BROKER, FILE, LEVEL, TOPIC, Endpoint
 from edgetwin.config.schema.assets import Asset
 from edgetwin.config.schema.classes import TagClass
 from edgetwin.config.schema.devices import ModbusDevice, OpcuaDevice
+from edgetwin.config.schema.hierarchy import Hierarchy
 from edgetwin.config.schema.loops import FormulaLoop, PidLoop
 
 
@@ -89,7 +90,11 @@ class Upstream(Section):
         unless="edgetwin-GATEWAY-UPSTREAM",
     )
     topic: str | None = option(
-        TOPIC, "What all topics begin with.", example="plant/line-1", unless="edgetwin/GATEWAY"
+        TOPIC,
+        "What all topics begin with. {enterprise}, {site}, {area}, {line}, {cell} and {gateway} "
+        "stand for what hierarchy: and gateway: say; such a topic is written in quotes.",
+        example='"{enterprise}/{site}/{area}/{line}/edgetwin/{gateway}"',
+        unless="edgetwin/GATEWAY",
     )
     window: int = option(
         duration("100 ms", "1 h"),
@@ -133,6 +138,12 @@ class Gateway(Section):
     goes_on = True
 
     gateway: str = option(NAME, "The name of this gateway.", example="pump-station-7")
+    hierarchy: Hierarchy | None = option(
+        Record(Hierarchy),
+        "Where the gateway stands in the plant, by the levels of ISA-95.",
+        example="{enterprise: acme, site: berlin, area: water, line: filling-2, cell: skid-7}",
+        unless="nothing is told of it",
+    )
     state: str | None = option(
         FILE,
         "The folder for what must survive: outbox, models, recordings, certificates.",
