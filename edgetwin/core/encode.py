@@ -95,7 +95,7 @@ def slack(tag: Tag, value: float) -> float:
 def _nearest(tag: Tag, raw: float, value: float) -> int:
     number = round(raw)
     held = number * tag.scale + tag.offset
-    if abs(held - value) > slack(tag, value):
+    if held != value and abs(held - value) > slack(tag, value):
         raise DoesNotFit(
             f"{value:g} lies between two steps of the device: the nearest it can hold is {held:g}"
         )

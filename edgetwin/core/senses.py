@@ -55,7 +55,8 @@ class Senses:
         """What the law sees, all of it good."""
         value = twin.value
         sp = value.item(self._sp_tag) if self._sp_tag >= 0 else float(self._plan.sp)
-        inputs = tuple([value.item(tag) for tag in self._plan.inputs])
+        others = self._plan.inputs
+        inputs = tuple([value.item(tag) for tag in others]) if others else ()
         return Sample(value.item(self._plan.pv), sp, dt, inputs)
 
     def _not_good(

@@ -124,6 +124,23 @@ def read_exchange(unit: int, block: Block) -> Exchange:
     return Exchange(tail, head, DATA_AT + data)
 
 
+class WriteForm(NamedTuple):
+    """What all writes to the same registers have in common.
+
+    A request is ``begin`` and the raw value; the reply begins with ``head``, or, where that is
+    empty, echoes the request.
+    """
+
+    begin: bytes
+    head: bytes
+    size: int
+
+    def exchange(self, raw: bytes) -> Exchange:
+        """The write of one value."""
+        tail = self.begin + raw
+        return Exchange(tail, self.head or tail, self.size)
+
+
 def write_exchange(unit: int, block: Block, raw: bytes, by: WriteBy = WriteBy.SINGLE) -> Exchange:
     """Write the coil or registers of a block; ``raw`` is as ``core.encode`` makes it.
 
@@ -131,13 +148,21 @@ def write_exchange(unit: int, block: Block, raw: bytes, by: WriteBy = WriteBy.SI
     """
     if block.table.is_bits:
         if by is WriteBy.MULTIPLE:
-            return _many(unit, WRITE_COILS, block, b"\x01" if any(raw) else b"\x00")
+            begin = struct.pack(">BBHH", unit, WRITE_COILS, block.first, 1)
+            return _many_form(begin, 1).exchange(b"\x01" if any(raw) else b"\x00")
         return _echoed(unit, WRITE_COIL, block, raw)
+    return write_form(unit, block, by).exchange(raw)
+
+
+def write_form(unit: int, block: Block, by: WriteBy) -> WriteForm:
+    """How the registers of a block are written."""
     if by is WriteBy.COMBINED:
-        return _read_write(unit, block, raw)
+        return _read_write(unit, block)
     if by is WriteBy.MULTIPLE or block.count > 1:
-        return _many(unit, WRITE_REGISTERS, block, raw)
-    return _echoed(unit, WRITE_REGISTER, block, raw)
+        begin = struct.pack(">BBHH", unit, WRITE_REGISTERS, block.first, block.count)
+        return _many_form(begin, 2 * block.count)
+    begin = struct.pack(">HHBBH", 0, 6, unit, WRITE_REGISTER, block.first)
+    return WriteForm(begin, b"", 12)
 
 
 def mask_exchange(unit: int, block: Block, masks: bytes) -> Exchange:
@@ -150,17 +175,19 @@ def _echoed(unit: int, function: int, block: Block, raw: bytes) -> Exchange:
     return Exchange(tail, tail, 2 + len(tail))
 
 
-def _many(unit: int, function: int, block: Block, raw: bytes) -> Exchange:
-    begin = struct.pack(">BBHH", unit, function, block.first, block.count)
-    tail = struct.pack(">HH", 0, 7 + len(raw)) + begin + bytes([len(raw)]) + raw
-    return Exchange(tail, struct.pack(">HH", 0, 6) + begin, 12)
+def _many_form(begin: bytes, size: int) -> WriteForm:
+    return WriteForm(
+        struct.pack(">HH", 0, 7 + size) + begin + bytes([size]),
+        struct.pack(">HH", 0, 6) + begin,
+        12,
+    )
 
 
-def _read_write(unit: int, block: Block, raw: bytes) -> Exchange:
-    place = struct.pack(">HH", block.first, block.count)
-    body = struct.pack(">BB", unit, READ_WRITE) + place + place + bytes([len(raw)]) + raw
-    head = struct.pack(">HHBBB", 0, 3 + len(raw), unit, READ_WRITE, len(raw))
-    return Exchange(struct.pack(">HH", 0, len(body)) + body, head, DATA_AT + len(raw))
+def _read_write(unit: int, block: Block) -> WriteForm:
+    place, size = struct.pack(">HH", block.first, block.count), 2 * block.count
+    body = struct.pack(">BB", unit, READ_WRITE) + place + place + bytes([size])
+    head = struct.pack(">HHBBB", 0, 3 + size, unit, READ_WRITE, size)
+    return WriteForm(struct.pack(">HH", 0, len(body) + size) + body, head, DATA_AT + size)
 
 
 def judge(ask: Ask, frame: bytes) -> Failure:

@@ -44,6 +44,9 @@ class Carrier(Protocol):
     def pump(self) -> None:
         """Send what may be sent now."""
 
+    def send_now(self, ask: Ask) -> bool:
+        """Send it in this very turn, if nothing is before it. False: it has to wait for its."""
+
     def detach(self, lane: "Lane") -> list[Ask]:
         """Serve a lane no more; its requests that are on the wire are given back."""
 
@@ -78,6 +81,10 @@ class Lane:
 
     def send_first(self, ask: Ask) -> None:
         """Send ahead of every read on the line that is not yet on the wire."""
+        ask.lane = self
+        is_next = not self._urgent and not self.debts.owed
+        if is_next and self._line is not None and self._line.send_now(ask):
+            return
         self._urgent.append(ask)
         self._go()
 

@@ -80,6 +80,7 @@ class Line(asyncio.Protocol):
         self._heard_at = self._quiet_until = 0.0
         self._spoilt_at = _NEVER
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = _NEVER
         self._rest_timer: asyncio.TimerHandle | None = None
         self.closed = asyncio.Event()
 
@@ -133,6 +134,20 @@ class Line(asyncio.Protocol):
         finally:
             self._pumping = False
 
+    def send_now(self, ask: Ask) -> bool:
+        """Send an urgent request at once, the way from a loop's reading to its write.
+
+        Where the window is open and nobody rests, nothing urgent waits either: ``pump`` has seen to
+        that. False: it has to wait for its turn.
+        """
+        transport = self._transport
+        is_free = len(self._open) < self._window and not (self._pumping or self._quiet_until)
+        if transport is None or not is_free:
+            return False
+        if ask.may_go():  # else it has answered itself
+            transport.write(self._launch(ask))
+        return True
+
     def _fill(self) -> None:
         frames = []
         while self._transport is not None and len(self._open) < self._window:
@@ -153,13 +168,14 @@ class Line(asyncio.Protocol):
 
     def _launch(self, ask: Ask) -> bytes:
         number = next(self._numbers)
-        now = self._loop.time()
-        ask.deadline = now + ask.lane.timeout_s + self._framing.air_s(ask)
-        ask.lane.counters.requests += 1
-        self._quiet_until = now + ask.lane.pause_s if ask.lane.pause_s else 0.0
+        lane, now = ask.lane, self._loop.time()
+        air_s = 0.0 if self._framing.numbered else self._framing.air_s(ask)
+        ask.deadline = deadline = now + lane.timeout_s + air_s
+        lane.counters.requests += 1
+        self._quiet_until = now + lane.pause_s if lane.pause_s else 0.0
         self._spoilt_at = _NEVER
         self._open[number] = ask
-        if self._timer is None or self._timer.when() > ask.deadline:
+        if self._rings_at > deadline:
             self._watch()
         return self._framing.request(number, ask)
 
@@ -240,12 +256,12 @@ class Line(asyncio.Protocol):
         """Have the timer ring when the first open request expires."""
         due = min((self._due(ask) for ask in self._open.values()), default=_NEVER)
         if self._timer is not None:
-            if self._timer.when() <= due:
+            if self._rings_at <= due:
                 return  # it rings early, looks, and is set again: cheaper than setting it each time
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._rings_at = None, _NEVER
         if due < _NEVER and self.is_open:
-            self._timer = self._loop.call_at(due, self._expire)
+            self._timer, self._rings_at = self._loop.call_at(due, self._expire), due
 
     def _due(self, ask: Ask) -> float:
         """When waiting for this reply is over; early where one came that cannot be read."""
@@ -253,7 +269,7 @@ class Line(asyncio.Protocol):
 
     def _expire(self) -> None:
         """Whoever has waited long enough is told so, unless its reply came."""
-        self._timer = None
+        self._timer, self._rings_at = None, _NEVER
         over = self._loop.time() + _EARLY_S
         expired = [number for number, ask in self._open.items() if self._due(ask) <= over]
         asks = [self._open.pop(number) for number in expired]

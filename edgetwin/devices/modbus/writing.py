@@ -11,7 +11,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgetwin.core.blocks import plan_blocks
 from edgetwin.core.decode import decoder_for
@@ -31,6 +31,7 @@ from edgetwin.devices.modbus.ask import (
     mask_exchange,
     read_exchange,
     write_exchange,
+    write_form,
 )
 from edgetwin.devices.modbus.lane import Lane
 from edgetwin.devices.modbus.words import unknown_write
@@ -48,16 +49,19 @@ class Target:
         self.reads_back = tag.write is None or tag.write.read_back
         if self._by is WriteBy.COMBINED and not self.reads_back:
             self._by = WriteBy.MULTIPLE
+        is_bits = self.block.table.is_bits
+        self._form = None if is_bits else write_form(self._unit, self.block, self._by)
 
     def exchange(self, raw: bytes) -> Exchange:
         """The request that writes what ``encode`` made of a value."""
-        if self.tag.type is ValueType.BIT and not self.block.table.is_bits:
+        if self._form is not None and self.tag.type is not ValueType.BIT:
+            return self._form.exchange(raw)
+        if self._form is not None:
             return mask_exchange(self._unit, self.block, raw)
         return write_exchange(self._unit, self.block, raw, self._by)
 
 
-@dataclass(frozen=True, slots=True)
-class Writing:
+class Writing(NamedTuple):
     """A write under way. ``answer`` is called exactly once."""
 
     request: WriteRequest
