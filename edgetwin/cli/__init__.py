@@ -95,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command", required=True, prog="edgetwin", help=argparse.SUPPRESS, metavar="COMMAND"
     )
-    _configured(commands, "run", "run")
+    run = _configured(commands, "run", "run")
+    run.add_argument("--uvloop", action="store_true", help="on uvloop, a faster event loop")
     _configured(commands, "check", "check")
     _configured(commands, "plan", "plan")
     _asking(commands)

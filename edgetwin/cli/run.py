@@ -1,12 +1,11 @@
 """``edgetwin run``."""
 
 import argparse
-import asyncio
 from pathlib import Path
 
 from edgetwin import config
 from edgetwin.core.plan import GatewayPlan
-from edgetwin.runtime import logs
+from edgetwin.runtime import logs, loops
 from edgetwin.runtime.daemon import Daemon
 
 
@@ -14,7 +13,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the gateway until SIGTERM or Ctrl-C."""
     plan = config.read(Path(options.config), options.overrides)
     logs.configure(verbose=options.verbose)
-    asyncio.run(_run(plan))
+    loops.run(_run(plan), on_uvloop=options.uvloop)
     return 0
 
 

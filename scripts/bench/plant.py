@@ -47,8 +47,8 @@ class Image:
         if function not in _READS:
             return question  # 5, 6: the echo
         size, at = 2 * count, 2 * first % 2000
-        return struct.pack(">HHBBB", 0, 3 + size, unit, function, size) + (
-            self._bytes[at : at + size]
+        return (
+            struct.pack(">HHBBB", 0, 3 + size, unit, function, size) + (self._bytes[at : at + size])
         )
 
 
