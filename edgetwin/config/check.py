@@ -21,9 +21,11 @@ from edgetwin.core.plan import (
     ModbusSettings,
     MqttSettings,
     OpcuaSettings,
+    RequestSettings,
     ScanGroup,
     UpstreamPlan,
 )
+from edgetwin.core.publickey import LARGEST, NoPublicKey, read_public_key
 from edgetwin.core.units import format_duration, format_number, format_size
 
 _WIDTH = 100
@@ -166,8 +168,23 @@ def _notes(plan: GatewayPlan) -> Iterator[str]:
             yield from _missing(used.password_file, used.user_certificate, used.user_key)
     for upstream in plan.upstreams:
         yield from _missing(*_files(upstream.broker))
+        yield from _asked(upstream.name, upstream.requests)
     for detector in plan.detectors:
         yield from _missing(detector.model)
+
+
+def _asked(upstream: str, requests: RequestSettings | None) -> Iterator[str]:
+    if requests is None:
+        return
+    if requests.unsigned:
+        yield f"{upstream}: unsigned: whoever may publish at its broker can write the listed tags"
+    yield from _missing(*requests.keys)
+    for file in requests.keys:
+        try:
+            if file.is_file():
+                read_public_key(file.read_bytes()[:LARGEST])
+        except (OSError, NoPublicKey) as error:
+            yield f"{file} cannot be used, and it is needed at the start: {error}"
 
 
 def _files(broker: MqttSettings) -> tuple[Path | None, ...]:

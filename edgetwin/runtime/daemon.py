@@ -10,16 +10,16 @@ import importlib
 import logging
 import signal
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgetwin.core.engine import Engine
-from edgetwin.core.frame import Stop
+from edgetwin.core.frame import Frame, Input, Stop
 from edgetwin.core.plan import SECOND, DevicePlan, GatewayPlan
 from edgetwin.devices import DRIVERS
 from edgetwin.devices.driver import Driver
 from edgetwin.runtime import clock
 from edgetwin.runtime.field import Field
-from edgetwin.runtime.frames import FrameQueue
+from edgetwin.runtime.frames import FrameQueue, FrameTaker
 from edgetwin.runtime.learning import Learning, load_scorer
 from edgetwin.runtime.load import Load
 from edgetwin.runtime.office import Office
@@ -31,6 +31,9 @@ from edgetwin.runtime.supervise import Shared, Supervisor, keep
 from edgetwin.status.control import ControlServer
 from edgetwin.status.notify import Notifier
 from edgetwin.storage.state import StateDirectory
+
+if TYPE_CHECKING:
+    from edgetwin.runtime.reception import Reception
 
 log = logging.getLogger("edgetwin")
 
@@ -56,7 +59,9 @@ class Daemon:
         self._started = clock.now()
         self._frames = FrameQueue()
         self._recorder = open_recording(plan, self._started)
-        queues = [] if only_learn else [self._frames]
+        self._reception = None if only_learn else _reception(plan, self._turn)
+        queues: list[FrameTaker] = [] if only_learn else [self._frames]
+        queues += [self._reception.desk] if self._reception else []
         queues += [self._recorder.frames] if self._recorder else []
         self.field = Field(Engine(plan, load_scorer), queues, clock.now)
         self.learning = Learning(plan, self.field, anew=only_learn)
@@ -64,10 +69,14 @@ class Daemon:
         self._scheduler = Scheduler(clock.monotonic_ns)
         self._load = Load(plan, self._scheduler)
         self.supervisors = [self._supervisor(device) for device in plan.devices]
-        self.office = None if only_learn else Office(plan, self._frames, clock.now)
+        unsigned = self._reception.unsigned if self._reception else {}
+        self.office = None if only_learn else Office(plan, self._frames, clock.now, unsigned)
         requests = Requests(self.field, clock.now, self.status)
         self._control = ControlServer(plan.state, requests.answer)
         self._notifier = Notifier()
+
+    def _turn(self, cause: Input) -> Frame:
+        return self.field.turn(cause)
 
     def stop(self) -> None:
         """Ask the daemon to end."""
@@ -79,6 +88,7 @@ class Daemon:
         parts = Parts(self.plan, self.field, self.supervisors, *about)
         recording = self._recorder.state if self._recorder else "off"
         office = self.office.status() if self.office else {}
+        office |= {"requests": self._reception.status()} if self._reception else {}
         found = report(parts, clock.now(), office, recording)
         return {**found, "frames_waiting": len(self._frames)}
 
@@ -87,7 +97,10 @@ class Daemon:
 
         Raises:
             AlreadyRunning, StorageError: the state directory cannot be had.
+            ConfigError: a key that requests are signed with cannot be used.
         """
+        if self._reception:
+            self._reception.load()
         state = StateDirectory(self.plan.state)
         state.open()
         try:
@@ -122,14 +135,19 @@ class Daemon:
     def _office_jobs(self) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
         jobs = [("learning", self.learning.run)]
         jobs += [("office", self.office.run)] if self.office else []
+        jobs += self._reception.jobs if self._reception else []
         return [*jobs, ("recording", self._recorder.run)] if self._recorder else jobs
 
     async def _end(self, field: list[asyncio.Task[None]], office: list[asyncio.Task[None]]) -> None:
         """Leave the plant as each loop's end rule says, then tell upstream, then go."""
+        if self._reception:
+            self._reception.desk.close()  # nobody writes after the end rules
         self.field.turn(Stop())
         await self.field.settled(_LAST_WRITES_S)
         await _cancelled(field)
         await _cancelled(office)
+        if self._reception:
+            await self._reception.end()
         if self._recorder:
             await self._recorder.close()
         if self.office:
@@ -160,6 +178,15 @@ def _driver_class(name: str) -> Callable[..., Driver]:
     module, _, attribute = DRIVERS[name].partition(":")
     driver: Callable[..., Driver] = getattr(importlib.import_module(module), attribute)
     return driver
+
+
+def _reception(plan: GatewayPlan, turn: Callable[[Input], Frame]) -> "Reception | None":
+    """Where the cloud may ask, if it may anywhere; else cryptography stays out of memory."""
+    if not any(upstream.requests for upstream in plan.upstreams):
+        return None
+    from edgetwin.runtime.reception import Reception  # noqa: PLC0415 - as above
+
+    return Reception(plan, turn, clock.now)
 
 
 def _tick_period(plan: GatewayPlan) -> int:

@@ -16,7 +16,7 @@ from edgetwin.core.engine import Engine
 from edgetwin.core.event import EventKind
 from edgetwin.core.frame import Confirmed, Frame, Input, Lesson, Link, Reflect, Tick
 from edgetwin.core.reading import Instant, ReadingBatch, WriteOutcome, WriteRequest, WriteResult
-from edgetwin.runtime.frames import FrameQueue
+from edgetwin.runtime.frames import FrameTaker
 from edgetwin.runtime.guarded import GuardedDriver
 
 log = logging.getLogger("edgetwin.field")
@@ -65,7 +65,7 @@ class Field:
     def __init__(
         self,
         engine: Engine,
-        queues: Sequence[FrameQueue],
+        queues: Sequence[FrameTaker],
         now: Callable[[], Instant],
     ) -> None:
         """Each frame goes to every queue; a lesson to ``on_lesson``, which must not wait."""

@@ -3,11 +3,19 @@
 import asyncio
 import contextlib
 from collections import deque
+from typing import Protocol
 
 from edgetwin.core.frame import Frame
 
 CAPACITY = 10_000
 _MANY = 500  # frames that make a wake-up worth its while: some milliseconds of work
+
+
+class FrameTaker(Protocol):
+    """Whoever wants to see every frame, as it is made."""
+
+    def put(self, frame: Frame) -> None:
+        """Take a frame. Must not wait, must not fail, must not begin a turn."""
 
 
 class FrameQueue:

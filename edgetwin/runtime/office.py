@@ -13,7 +13,7 @@ notices.
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgetwin.core.errors import StorageError
@@ -30,6 +30,7 @@ from edgetwin.storage.store import Store
 if TYPE_CHECKING:
     from edgetwin.runtime.forwarder import Forwarder
     from edgetwin.runtime.sparkplug import SparkplugForwarder
+    from edgetwin.runtime.unsigned import Unsigned
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,14 @@ _CLOSE_S = 3.0
 class Office:
     """Everything behind the frame queue. ``now`` gives stamps and intervals."""
 
-    def __init__(self, plan: GatewayPlan, frames: FrameQueue, now: Callable[[], Instant]) -> None:
-        """Nothing is opened before ``run``."""
+    def __init__(
+        self,
+        plan: GatewayPlan,
+        frames: FrameQueue,
+        now: Callable[[], Instant],
+        unsigned: "Mapping[str, Unsigned] | None" = None,
+    ) -> None:
+        """Nothing is opened before ``run``. ``unsigned`` takes commands, by Sparkplug upstream."""
         self._plan = plan
         self._frames = frames
         self._now = now
@@ -62,7 +69,7 @@ class Office:
         outbox = Outbox(names, plan.outbox_bytes, self._drafter.everyone)
         self._store = Store(plan.state / FILE, outbox, now)
         self._pending: deque[Draft] = deque()
-        self._faces = self._make_faces()
+        self._faces = self._make_faces(unsigned or {})
         self._native = self._make_forwarders()
         self._forwarders: tuple[Forwarder | SparkplugForwarder, ...] = (
             *self._native,
@@ -94,14 +101,21 @@ class Office:
             for upstream in native
         )
 
-    def _make_faces(self) -> "tuple[SparkplugForwarder, ...]":
+    def _make_faces(self, unsigned: "Mapping[str, Unsigned]") -> "tuple[SparkplugForwarder, ...]":
         spoken = [u for u in self._plan.upstreams if u.sparkplug is not None]
         if not spoken:
             return ()  # and protobuf stays out of memory
         from edgetwin.runtime.sparkplug import SparkplugForwarder  # noqa: PLC0415 - as above
 
         return tuple(
-            SparkplugForwarder(upstream, self._plan, self._store, self._now, self._pending.append)
+            SparkplugForwarder(
+                upstream,
+                self._plan,
+                self._store,
+                self._now,
+                self._pending.append,
+                unsigned.get(upstream.name),
+            )
             for upstream in spoken
         )
 

@@ -24,6 +24,7 @@ from edgetwin.core.sparkplug.report import Reporter
 from edgetwin.core.sparkplug.session import Session
 from edgetwin.runtime.sparkplug_history import Batch, Changes, History
 from edgetwin.runtime.sparkplug_hosts import Hosts
+from edgetwin.runtime.unsigned import WARNING, Unsigned
 from edgetwin.storage.counter import Counter
 from edgetwin.storage.outbox import Draft
 from edgetwin.storage.store import Store
@@ -60,6 +61,7 @@ class SparkplugForwarder:
         store: Store,
         now: Callable[[], Instant],
         keep: Callable[[Draft], None],
+        unsigned: Unsigned | None = None,
     ) -> None:
         if plan.sparkplug is None:
             raise ValueError(f"upstream {plan.name} does not speak Sparkplug")
@@ -68,14 +70,15 @@ class SparkplugForwarder:
         self.connected = False
         self.since = 0
         self.error = ""
-        self.warning = exposed(plan.broker)
+        named = WARNING if unsigned is not None else ""
+        self.warning = ". ".join(filter(None, (exposed(plan.broker), named)))
         self._settings: SparkplugSettings = plan.sparkplug
         self._now = now
         devices = (device.name for device in gateway.devices)
         self._catalogue = Catalogue(gateway.tags, devices, gateway.assets)
         self._reporter = Reporter(self._catalogue)
         self._session = Session(self._catalogue, _FACTS)
-        self._hosts = Hosts(plan.name, self._settings.primary_host)
+        self._hosts = Hosts(plan.name, self._settings.primary_host, self._catalogue, unsigned)
         self._link = SparkplugLink(plan.broker, self._hosts.hear)
         self._history = History(plan.name, self._catalogue, store, keep)
         self._counter = Counter(gateway.state / f"sparkplug-{plan.name}.bdseq", NUMBERS)
@@ -233,6 +236,8 @@ class SparkplugForwarder:
         if not self.connected:
             self.connected, self.since, self.error = True, self._now().wall, ""
             log.info("upstream %s: born with bdSeq %d", self.name, self._session.bd_seq)
+            if self.warning:
+                log.warning("upstream %s: %s", self.name, self.warning)
 
     def _tell(self, *, due: bool, everything: bool = False) -> None:
         """Deaths and returns of devices at once, changes when it is time."""

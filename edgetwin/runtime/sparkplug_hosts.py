@@ -3,9 +3,11 @@
 import asyncio
 import logging
 
+from edgetwin.core.sparkplug.catalogue import Catalogue
 from edgetwin.core.sparkplug.command import judge
 from edgetwin.core.sparkplug.host import PrimaryHost, Word
 from edgetwin.core.sparkplug.metric import Verb
+from edgetwin.runtime.unsigned import Unsigned
 from edgetwin.upstream.sparkplug_wire import decode
 
 log = logging.getLogger(__name__)
@@ -23,7 +25,10 @@ class Hosts:
     ``refused``  commands turned down since the start
     """
 
-    def __init__(self, upstream: str, primary_host: str) -> None:
+    def __init__(
+        self, upstream: str, primary_host: str, catalogue: Catalogue, unsigned: Unsigned | None
+    ) -> None:
+        """Commands to write go to ``unsigned``; without it they are refused."""
         self.wake = asyncio.Event()
         self.rebirth = False
         self.leave = False
@@ -32,6 +37,10 @@ class Hosts:
         self._primary = PrimaryHost(primary_host) if primary_host else None
         self._in_session = False
         self._asked_again = False
+        self._unsigned = unsigned
+        self._catalogue = catalogue if unsigned is not None else None
+        if unsigned is not None:
+            unsigned.refused = self._refuse
 
     @property
     def topics(self) -> list[str]:
@@ -89,10 +98,17 @@ class Hosts:
         levels = topic.split("/")
         verb = Verb.DCMD if len(levels) > _NODE_LEVELS else Verb.NCMD
         device = "/".join(levels[_NODE_LEVELS:])
-        command = judge(verb, device, decode(content), retained=retained)
+        payload = decode(content)
+        command = judge(verb, device, payload, retained=retained, catalogue=self._catalogue)
         for reason in command.refused:
-            self.refused += 1
-            if self.refused <= _REPORTED:
-                log.warning("upstream %s: refused: %s", self._upstream, reason)
+            self._refuse(reason)
+        if self._unsigned is not None:
+            for each in command.wanted:
+                self._unsigned.take(each.tag, each.value, each.stamp)
         if command.rebirth:
             self.ask_rebirth()
+
+    def _refuse(self, reason: str) -> None:
+        self.refused += 1
+        if self.refused <= _REPORTED:
+            log.warning("upstream %s: refused: %s", self._upstream, reason)

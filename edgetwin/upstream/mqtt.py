@@ -76,7 +76,7 @@ class MqttLink:
 
     # ------------------------------------------------------------ for the office
 
-    async def connect(self, will: Message) -> None:
+    async def connect(self, will: Message | None) -> None:
         """Reach the broker, at the first of its nodes that takes us; ``settings`` is then that one.
 
         ``will`` is what it publishes for us when the line breaks.
@@ -141,7 +141,7 @@ class MqttLink:
 
     # ------------------------------------------------------------ connecting
 
-    async def _reach(self, will: Message) -> None:
+    async def _reach(self, will: Message | None) -> None:
         for version in self._versions:
             try:
                 await self._connect(version, will)
@@ -157,7 +157,7 @@ class MqttLink:
             "Is this an MQTT port, with or without TLS? Does it ask for a client certificate?"
         )
 
-    async def _connect(self, version: MQTTProtocolVersion, will: Message) -> None:
+    async def _connect(self, version: MQTTProtocolVersion, will: Message | None) -> None:
         self._detach()
         self._reset()
         try:

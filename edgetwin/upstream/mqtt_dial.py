@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -24,6 +24,22 @@ _SOCKET_S = 5.0
 _LARGEST_INBOUND = 64 << 10
 
 
+class _Client(Client):
+    """paho's client, which holds a broker to what it was told.
+
+    Left alone it fills the memory with whatever a broker in the wrong hands sends: a packet of
+    256 MB, or any number of messages of QoS 2, each kept until the broker lets go of it.
+    """
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if bufsize > _LARGEST_INBOUND:
+            raise ValueError(f"a packet of {bufsize} bytes; {_LARGEST_INBOUND} are allowed")
+        return super()._sock_recv(bufsize)
+
+    def _send_pubrec(self, mid: int) -> MQTTErrorCode:
+        raise ValueError(f"message {mid} of QoS 2, which nobody has asked for")
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message. Of QoS 0 nobody ever says that it arrived."""
@@ -34,14 +50,14 @@ class Message:
     qos: int = 1
 
 
-def dial(settings: MqttSettings, version: MQTTProtocolVersion, will: Message) -> Client:
+def dial(settings: MqttSettings, version: MQTTProtocolVersion, will: Message | None) -> Client:
     """A new client, connected as far as TCP, TLS and CONNECT. Blocks; for a thread.
 
     Raises:
         Refused: one of our own files cannot be used.
         OSError: the broker cannot be reached, or its certificate is not accepted.
     """
-    client = Client(
+    client = _Client(
         CallbackAPIVersion.VERSION2,
         client_id=settings.client_id,
         protocol=version,
@@ -50,7 +66,8 @@ def dial(settings: MqttSettings, version: MQTTProtocolVersion, will: Message) ->
     )
     client.connect_timeout = _SOCKET_S
     client.max_inflight_messages_set(0)  # the office keeps the window; paho shall queue nothing
-    client.will_set(will.topic, will.payload, will.qos, will.retain)
+    if will is not None:
+        client.will_set(will.topic, will.payload, will.qos, will.retain)
     if settings.user:
         client.username_pw_set(settings.user, password(settings))
     if settings.tls:

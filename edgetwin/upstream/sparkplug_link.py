@@ -6,35 +6,28 @@ was sent before it. An unanswered fence ends the line after one keepalive, as an
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
-from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgetwin.core.plan import MqttSettings
-from edgetwin.upstream.mqtt import MqttLink
 from edgetwin.upstream.mqtt_dial import V5, Message
-from edgetwin.upstream.mqtt_refusal import LinkLost, Refused, place
+from edgetwin.upstream.mqtt_listen import ListeningLink
+from edgetwin.upstream.mqtt_refusal import Refused, place
 
-_QOS = 1
 _HEADER_BYTES = 64
 _DISCONNECT_WITH_WILL = 4  # MQTT 5 §3.14.2.1
 
 
-class SparkplugLink(MqttLink):
-    """A line to a broker that is also listened to.
-
-    ``on_message`` is given topic, payload and whether it was retained; it must not raise.
-    """
+class SparkplugLink(ListeningLink):
+    """The line of an edge node. ``on_message`` as that of ``ListeningLink``."""
 
     def __init__(
         self, settings: MqttSettings, on_message: Callable[[str, bytes, bool], None]
     ) -> None:
-        self._replies: dict[int, asyncio.Future[None]] = {}
-        super().__init__(settings, lambda _token: None)
-        self._hear = on_message
+        super().__init__(settings, on_message)
         self._version: MQTTProtocolVersion = V5
         self._next_will: Callable[[], Awaitable[Message]] | None = None
         self._asked = False
@@ -52,16 +45,6 @@ class SparkplugLink(MqttLink):
         """
         self._next_will, self._asked = next_will, False
         await self.connect(await next_will())
-
-    async def subscribe(self, topics: Iterable[str]) -> None:
-        """Listen on these topics at QoS 1; ends when the broker has agreed. Set a deadline.
-
-        Raises:
-            LinkLost: the line is down.
-            Refused: this user may not listen there.
-        """
-        wanted = [(topic, _QOS) for topic in topics]
-        await self._await_reply(lambda client: client.subscribe(wanted), wanted[0][0])
 
     def fence(self, topic: str) -> "asyncio.Future[None]":
         """Done once the broker has all that was sent before; ``topic``: one never subscribed.
@@ -110,81 +93,8 @@ class SparkplugLink(MqttLink):
 
     # ------------------------------------------------------------
 
-    async def _connect(self, version: MQTTProtocolVersion, will: Message) -> None:
+    async def _connect(self, version: MQTTProtocolVersion, will: Message | None) -> None:
         if self._asked and self._next_will is not None:
             will = await self._next_will()  # another version, or another node of the broker
         self._asked, self._version = True, version
         await super()._connect(version, will)
-
-    def _attach(self, client: Client) -> None:
-        client.on_message = self._on_message
-        client.on_subscribe = self._on_subscribe
-        client.on_unsubscribe = self._on_unsubscribe
-        super()._attach(client)
-
-    def _detach(self) -> None:
-        super()._detach()
-        self._give_up(self._why or LinkLost(f"{place(self.settings)}: the line was left"))
-
-    def _fail(self, why: LinkLost) -> LinkLost:
-        told = super()._fail(why)
-        self._give_up(told)
-        return told
-
-    def _give_up(self, why: LinkLost) -> None:
-        """Nobody will answer any more."""
-        replies, self._replies = self._replies, {}
-        for reply in replies.values():
-            if not reply.done():
-                reply.set_exception(why)
-
-    def _await_reply(
-        self, ask: Callable[[Client], tuple[MQTTErrorCode, int | None]], topic: str
-    ) -> "asyncio.Future[None]":
-        if self._client is None or self._why is not None:
-            raise self._why or LinkLost(f"{place(self.settings)}: not connected")
-        code, token = ask(self._client)
-        if code is not MQTTErrorCode.MQTT_ERR_SUCCESS or token is None:
-            raise self._fail(LinkLost(f"{place(self.settings)}: {code.name}"))
-        loop = asyncio.get_running_loop()
-        self._replies[token] = reply = loop.create_future()
-        self._unacked[token] = (loop.time(), topic)
-        self._settled.clear()
-        self._watch_writes()
-        return reply
-
-    def _answered(self, token: int) -> "asyncio.Future[None] | None":
-        self._unacked.pop(token, None)
-        if not self._unacked:
-            self._settled.set()
-        reply = self._replies.pop(token, None)
-        return reply if reply is not None and not reply.done() else None
-
-    # ------------------------------------------------------------ paho's callbacks
-
-    def _on_message(self, _c: Client, _u: object, message: MQTTMessage) -> None:
-        self._hear(message.topic, bytes(message.payload), message.retain)
-
-    def _on_subscribe(
-        self, _c: Client, _u: object, token: int, codes: list[ReasonCode], _p: object
-    ) -> None:
-        reply = self._answered(token)
-        refused = next((code for code in codes if code.is_failure), None)
-        if reply is None:
-            return
-        if refused is None:
-            reply.set_result(None)
-            return
-        reply.set_exception(
-            Refused(
-                f"{place(self.settings)} does not let this user listen for commands and STATE "
-                f"({refused.getName()}). Give it the right to subscribe there"
-            )
-        )
-
-    def _on_unsubscribe(
-        self, _c: Client, _u: object, token: int, _codes: list[ReasonCode], _p: object
-    ) -> None:
-        reply = self._answered(token)
-        if reply is not None:
-            reply.set_result(None)

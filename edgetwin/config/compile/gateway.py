@@ -11,6 +11,7 @@ from edgetwin.config.compile.devices import compile_devices
 from edgetwin.config.compile.draft import Draft
 from edgetwin.config.compile.loops import compile_loops
 from edgetwin.config.compile.topics import levels
+from edgetwin.config.compile.requests import compile_requests
 from edgetwin.config.compile.upstreams import compile_upstreams
 from edgetwin.config.load import MAX_BYTES, load
 from edgetwin.config.override import apply, embed, extract
@@ -94,6 +95,7 @@ def _gateway(
     assets = compile_assets(section.assets, draft)
     loops = compile_loops(section.loops, draft, control=section.control.enabled)
     classes = compile_classes(section, draft)
+    upstreams = compile_upstreams(section.upstream, section.gateway, draft)
     return GatewayPlan(
         name=section.gateway,
         state=state,

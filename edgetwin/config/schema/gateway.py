@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping as Table
 
-from edgetwin.config.kinds import NAME, PEER_NAME, SWITCH, TEXT, duration, size
+from edgetwin.config.kinds import NAME, PEER_NAME, SWITCH, TAG, TEXT, duration, size
 from edgetwin.config.option import ListOf, MapOf, Record, Section, Variant, option, section
 from edgetwin.config.places import BROKER, FILE, LEVEL, TOPIC, Endpoint
 from edgetwin.config.schema.assets import Asset
@@ -33,6 +33,44 @@ class Sparkplug(Section):
         "How often changes are told; the newest value of each tag counts.",
         example="250 ms",
         default="1 s",
+    )
+
+
+@section
+class Requests(Section):
+    """What may be asked for from upstream. Without this section nobody there is listened to."""
+
+    noun = "requests"
+
+    tags: tuple[str, ...] = option(
+        ListOf(TAG, 1, 1000),
+        "The tags that may be written, each with 'write:' limits.",
+        example="[skid/speed]",
+        unless="none",
+    )
+    loops: tuple[str, ...] = option(
+        ListOf(NAME, 1, 1000), "The loops whose mode may be set.", example="[pressure]",
+        unless="none",
+    )
+    keys: tuple[str, ...] = option(
+        ListOf(FILE, 1, 16),
+        "Public keys (Ed25519, PEM): a request is signed by one of them. A key's name in requests "
+        "is that of its file, without its ending.",
+        example="[/etc/edgetwin/control-room.pem]",
+        unless="none",
+    )
+    expiry: int = option(
+        duration("1 s", "30 s"),
+        "The longest time that a request may be valid.",
+        example="10 s",
+        default="30 s",
+    )
+    unsigned: bool = option(
+        SWITCH,
+        "With Sparkplug only, whose commands cannot be signed: obey whoever may publish at the "
+        "broker. It keeps warning.",
+        example="true",
+        default="false",
     )
 
 
@@ -116,6 +154,12 @@ class Upstream(Section):
         "Speak Sparkplug B instead of edgetwin's own JSON: births, changes, deaths.",
         example="{group: plant-1}",
         unless="edgetwin's own JSON",
+    )
+    requests: Requests | None = option(
+        Record(Requests),
+        "Let tags and loops be asked for from here, by signed requests.",
+        example="{keys: [/etc/edgetwin/control-room.pem], tags: [skid/speed]}",
+        unless="nobody upstream is listened to",
     )
 
 

@@ -59,6 +59,16 @@ class Catalogue:
         self.devices = tuple(owner for owner in self.owners if owner)
         self.by_name = {tag.name: tag.index for tag in tags}
 
+    def find(self, owner: str, name: str, alias: int | None) -> Entry | None:
+        """The metric that a command to a device (or "", the node) names, by name or by alias."""
+        if name:
+            index = self.by_name.get(f"{owner}/{name}" if owner else name, -1)
+        else:
+            index = -1 if alias is None else alias - 1
+        if not 0 <= index < len(self.entries) or self.entries[index].owner != owner:
+            return None
+        return self.entries[index]
+
     @property
     def undying(self) -> frozenset[str]:
         """Devices that no connection can be lost to: assets."""
