@@ -159,9 +159,7 @@ class Forwarder:
     def _greet(self) -> None:
         self._begin()
         boot = self._store.outbox.boot
-        born = payload.birth(
-            self._gateway.name, boot, self._gateway.tags, self._gateway.typed
-        )
+        born = payload.birth(self._gateway.name, boot, self._gateway.tags, self._gateway.typed)
         here = payload.status(
             self._gateway.name, boot, online=True, cause="connected", birth_id=born.id
         )

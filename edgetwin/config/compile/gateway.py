@@ -10,8 +10,8 @@ from edgetwin.config.compile.classes import compile_classes
 from edgetwin.config.compile.devices import compile_devices
 from edgetwin.config.compile.draft import Draft
 from edgetwin.config.compile.loops import compile_loops
-from edgetwin.config.compile.topics import levels
 from edgetwin.config.compile.requests import compile_requests
+from edgetwin.config.compile.topics import levels
 from edgetwin.config.compile.upstreams import compile_upstreams
 from edgetwin.config.load import MAX_BYTES, load
 from edgetwin.config.override import apply, embed, extract
@@ -95,7 +95,7 @@ def _gateway(
     assets = compile_assets(section.assets, draft)
     loops = compile_loops(section.loops, draft, control=section.control.enabled)
     classes = compile_classes(section, draft)
-    upstreams = compile_upstreams(section.upstream, section.gateway, draft)
+    upstreams = compile_upstreams(section, draft)
     return GatewayPlan(
         name=section.gateway,
         state=state,
@@ -106,13 +106,14 @@ def _gateway(
         loops=loops,
         alarms=compile_alarms(section, draft),
         classes=classes,
-        upstreams=compile_upstreams(section, draft),
+        upstreams=compile_requests(section, upstreams, loops, draft),
         control=section.control.enabled,
         outbox_bytes=section.outbox,
         recording_bytes=section.recording,
         text=text,
         source=source,
         assets=assets.members,
+        typed=assets.typed,
         hierarchy=levels(section.hierarchy),
     )
 

@@ -49,7 +49,9 @@ class Requests(Section):
         unless="none",
     )
     loops: tuple[str, ...] = option(
-        ListOf(NAME, 1, 1000), "The loops whose mode may be set.", example="[pressure]",
+        ListOf(NAME, 1, 1000),
+        "The loops whose mode may be set.",
+        example="[pressure]",
         unless="none",
     )
     keys: tuple[str, ...] = option(
