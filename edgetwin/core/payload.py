@@ -35,12 +35,11 @@ from edgetwin.core.jsontext import (
     scalar,
     text,
 )
-from edgetwin.core.plan import TypedAsset
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import ReadingBatch, Scalar
 from edgetwin.core.report import Told
 from edgetwin.core.summary import Summary
-from edgetwin.core.tags import Tag, TagTable
+from edgetwin.core.tags import Tag, TagTable, TypedAsset
 
 VERSION = 1
 _MS = 1_000_000

@@ -13,7 +13,7 @@ from pathlib import Path
 from edgetwin.core.blocks import Limits, Span
 from edgetwin.core.expression import Expression
 from edgetwin.core.laws.law import Law
-from edgetwin.core.tags import TagTable
+from edgetwin.core.tags import TagTable, TypedAsset
 
 SECOND = 1_000_000_000
 
@@ -292,19 +292,6 @@ class AlarmPlan:
 
 
 # ---------------------------------------------------------------- office side
-
-
-@dataclass(frozen=True, slots=True)
-class TypedAsset:
-    """A machine of a type: twin indices by its own names for them.
-
-    ``verdict`` is the index of its detector's verdict, -1: it is not watched.
-    """
-
-    name: str
-    type: str
-    tags: Mapping[str, int]
-    verdict: int = -1
 
 
 @dataclass(frozen=True, slots=True)

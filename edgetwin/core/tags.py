@@ -175,3 +175,16 @@ class TagTable:
     def names(self) -> tuple[str, ...]:
         """Every name that ``find`` knows."""
         return tuple(self._index)
+
+
+@dataclass(frozen=True, slots=True)
+class TypedAsset:
+    """A machine of a type: twin indices by its own names for them.
+
+    ``verdict`` is the index of its detector's verdict, -1: it is not watched.
+    """
+
+    name: str
+    type: str
+    tags: Mapping[str, int]
+    verdict: int = -1

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from edgetwin.core import payload
 from edgetwin.core.event import Event, EventKind
-from edgetwin.core.plan import TypedAsset
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import ReadingBatch
 from edgetwin.core.summary import Columns, Summary
-from edgetwin.core.tags import Tag, TagKind, TagTable, ValueType
+from edgetwin.core.tags import Tag, TagKind, TagTable, TypedAsset, ValueType
 
 TAGS = TagTable(
     (

@@ -6,8 +6,8 @@ from graphlib import CycleError, TopologicalSorter
 
 from edgetwin.config.compile.draft import Draft
 from edgetwin.config.schema.assets import Asset, Derived, Watch
-from edgetwin.core.plan import CapturePlan, DerivedPlan, DetectorPlan, TypedAsset, rows_needed
-from edgetwin.core.tags import Tag, TagKind, ValueType
+from edgetwin.core.plan import CapturePlan, DerivedPlan, DetectorPlan, rows_needed
+from edgetwin.core.tags import Tag, TagKind, TypedAsset, ValueType
 
 
 @dataclass(frozen=True, slots=True)
