@@ -145,7 +145,8 @@ class Engine:
         if self._derives:
             self._inner(turn, self._deriver.after(batch.tags, self.twin), now)
         for loop in self._loops_of(batch.tags):
-            self._show(turn)  # what the loop before has computed may be this one's setpoint
+            if turn.showing is not None:
+                self._show(turn)  # what the loop before has computed may be this one's setpoint
             self._take(turn, loop, loop.step(self.twin, now))
 
     def _loops_of(self, tags: Indices) -> tuple[Loop, ...]:
@@ -184,7 +185,6 @@ class Engine:
             for group in device.groups:
                 self.twin.spoil(group.tags, Quality.NO_COMMUNICATION)
             self._qualities_changed(turn, now)
-
 
     def _overrun(self, turn: _Turn, cause: Overrun, _now: Instant) -> None:
         self.watch.overrun(cause)

@@ -109,6 +109,11 @@ class _Line:
     held_at: int = -1
     doubted_at: int = -1
     recent: deque[int] = field(default_factory=deque)
+    # What the last look found. It holds for the same instant, while nothing has changed.
+    looked: Instant | None = None
+    seen: int = -1
+    standing: float = math.nan
+    room: float = 0.0
 
 
 class Guard:
@@ -131,8 +136,8 @@ class Guard:
         refusal = self._refuse_value(line, value)
         if refusal is not None:
             return refusal
-        standing = self._standing(line, twin, now)
-        refusal = self._refuse_now(line, standing, value, twin, now)
+        self._look(line, twin, now)
+        refusal = self._refuse_now(line, value, twin, now)
         if refusal is not None:
             return refusal
         self._number += 1
@@ -145,7 +150,8 @@ class Guard:
             wish.reason,
             now.mono + self._life,
         )
-        line.out, line.asked, line.before = request, now.mono, standing
+        line.out, line.asked, line.before = request, now.mono, line.standing
+        line.looked = None
         line.recent.append(now.mono)
         return request
 
@@ -154,7 +160,7 @@ class Guard:
         line = self._line(result.tag, now)
         if line.out is None or line.out.number != result.number:
             return
-        written, line.out = line.out.value, None
+        written, line.out, line.looked = line.out.value, None, None
         if result.outcome is WriteOutcome.NO_COMMUNICATION:
             line.doubted_at, line.held = now.mono, math.nan
         elif math.isfinite(result.read_back):
@@ -166,12 +172,15 @@ class Guard:
 
     def standing(self, tag: int, twin: Twin, now: Instant) -> float:
         """What the device holds in a tag, as far as is known by now. NaN: it is not known."""
-        return self._standing(self._line(tag, now), twin, now)
+        line = self._line(tag, now)
+        self._look(line, twin, now)
+        return line.standing
 
     def footing(self, tag: int, twin: Twin, now: Instant) -> Footing:
         """All that a loop must know of its output before a step, in one look."""
         line = self._line(tag, now)
-        standing, room = self._standing(line, twin, now), self._room(line, now)
+        self._look(line, twin, now)
+        standing, room = line.standing, line.room
         low, high = max(line.low, standing - room), min(line.high, standing + room)
         return Footing(standing, low, high, line.out is not None)
 
@@ -205,11 +214,9 @@ class Guard:
             return Refusal(Reason.OUTSIDE, text)
         return None
 
-    def _refuse_now(
-        self, line: _Line, standing: float, value: float, twin: Twin, now: Instant
-    ) -> Refusal | None:
+    def _refuse_now(self, line: _Line, value: float, twin: Twin, now: Instant) -> Refusal | None:
         """Checks 5 to 9: those that depend on what stands and what was written last."""
-        name = line.tag.name
+        name, standing = line.tag.name, line.standing
         if line.out is not None:
             cure = "Wait for its answer"
             return Refusal(Reason.BUSY, f"{name}: write {line.out.number} is out. {cure}")
@@ -217,7 +224,7 @@ class Guard:
             why = Quality(twin.state(line.tag.index, now).quality).words
             cure = "Nothing is written over what is not known; look at its device"
             return Refusal(Reason.NOT_READ, f"{name} has no good value ({why}). {cure}")
-        room, step = self._room(line, now), abs(value - standing)
+        room, step = line.room, abs(value - standing)
         if step > room + ROUNDING * (abs(standing) + abs(value)):
             cure = f"It may move by {room:g} now ({line.rate:g} per s): go there in steps"
             text = f"{name}: {value:g} is too far from {standing:g}, which stands. {cure}"
@@ -229,6 +236,12 @@ class Guard:
         if step == 0.0 or step < line.least:
             return Refusal(Reason.UNCHANGED, f"{name}: {value:g} stands already")
         return None
+
+    def _look(self, line: _Line, twin: Twin, now: Instant) -> None:
+        """Bring what stands, and how far it may move, up to date: once in a turn."""
+        if line.looked is not now or line.seen != twin.changes:
+            line.standing, line.room = self._standing(line, twin, now), self._room(line, now)
+            line.looked, line.seen = now, twin.changes
 
     def _standing(self, line: _Line, twin: Twin, now: Instant) -> float:
         """See ``standing``. A reading may say less than the last read-back: then that holds."""
@@ -262,6 +275,7 @@ class Guard:
             line = self._lines[tag] = _line_of(self._tags[tag])
         if line.out is not None and now.mono > line.out.expires:
             line.out, line.doubted_at, line.held = None, now.mono, math.nan
+            line.looked = None
         while line.recent and now.mono - line.recent[0] >= SECOND:
             line.recent.popleft()
         return line

@@ -39,9 +39,8 @@ class Senses:
         """Why the law must not run now; None when all is well."""
         if self._first_look < 0:
             self._first_look = now.mono
-        found = self._not_good(self._needed, "", twin, now)
-        if found:
-            return found
+        if not twin.are_sound(self._needed, now):
+            return self._not_good(self._needed, "", twin, now)
         for name, expression, inputs in self._plan.permissives:
             found = self._not_good(inputs, f"permissive {name}: ", twin, now)
             if found:

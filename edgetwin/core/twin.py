@@ -102,6 +102,8 @@ class Twin:
         self.confirmed: Times = np.zeros(n, np.int64)
         self.changed: Times = np.zeros(n, np.int64)
         self.objects: dict[int, Scalar] = {}
+        self.changes = 0
+        """Goes up with every change, so that what was worked out before can be told from now."""
         self._indices = np.arange(n)
         self._before_stale: Bytes = np.full(n, Quality.BAD, np.uint8)
         measured = np.array([t.kind is TagKind.MEASURED for t in tags], bool)
@@ -119,6 +121,7 @@ class Twin:
 
     def apply(self, batch: ReadingBatch, now: Instant) -> None:
         """Take readings in. A bad one keeps the last value and its times: only quality changes."""
+        self.changes += 1
         if len(batch.values) == 1 and self._apply_one(batch, now):
             return
         quality = self._judge(batch)
@@ -236,6 +239,7 @@ class Twin:
         What had only gone stale is again what it was before; what else is bad stays bad. Says
         whether anything changed.
         """
+        self.changes += 1
         at = slice(tags.start, tags.stop)
         self.confirmed[at] = now.mono
         quality, before = self.quality[at], self._before_stale[at]
@@ -247,6 +251,7 @@ class Twin:
 
     def age_out(self, now: Instant) -> bool:
         """Mark what is stale or frozen. Says whether anything changed."""
+        self.changes += 1
         any_late = False
         for patience in self._until_stale:
             if now.mono > patience.sure_until:
@@ -271,8 +276,18 @@ class Twin:
             tag
         ) <= self._stale_after.item(tag)
 
+    def are_sound(self, tags: Iterable[int], now: Instant) -> bool:
+        """Whether all these may be acted on now."""
+        quality, confirmed, stale_after = self.quality, self.confirmed, self._stale_after
+        for tag in tags:
+            age = now.mono - confirmed.item(tag)
+            if quality.item(tag) >= _UNCERTAIN or age > stale_after.item(tag):
+                return False
+        return True
+
     def spoil(self, tags: Iterable[int], quality: Quality) -> None:
         """Say of these tags that they are not to be trusted, and why. Values and times stay."""
+        self.changes += 1
         at = np.fromiter(tags, np.intp)
         self.quality[at] = quality
         self._before_stale[at] = Quality.BAD

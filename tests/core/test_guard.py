@@ -348,3 +348,50 @@ def test_everything_in_reach_is_let_through_or_quietly_unchanged(limits, standin
     value = min(max(reach.low + where * (reach.high - reach.low), reach.low), reach.high)
     answer = bench.ask(value)
     assert isinstance(answer, WriteRequest) or answer.reason is Reason.UNCHANGED
+
+
+# ---------------------------------------------------------------- one look in a turn
+
+
+@pytest.mark.parametrize(
+    ("change", "stands", "busy"),
+    [
+        (
+            lambda b, now: b.twin.apply(ReadingBatch(slice(0, 1), np.array([1300.0])), now),
+            1300.0,
+            0,
+        ),
+        (lambda b, _: b.twin.spoil([0], Quality.NO_COMMUNICATION), math.nan, 0),
+        (
+            lambda b, now: b.guard.ask(Wish(0, 1001.0, Authority.LOOP, "x", ""), b.twin, now),
+            1000.0,
+            1,
+        ),
+    ],
+    ids=["a reading", "a lost device", "a write"],
+)
+def test_what_a_look_found_does_not_outlive_a_change_in_the_same_instant(change, stands, busy):
+    bench, now = Bench(), at(50)
+    assert bench.guard.footing(0, bench.twin, now)[0::3] == (1000.0, False)
+    change(bench, now)
+    assert bench.guard.standing(0, bench.twin, now) == pytest.approx(stands, nan_ok=True)
+    assert bench.guard.footing(0, bench.twin, now).busy == bool(busy)
+
+
+@given(st.lists(st.tuples(st.floats(590, 1760), st.integers(0, 400), st.booleans()), max_size=30))
+def test_asking_after_a_look_is_answered_as_asking_at_once(steps):
+    looking, plain = Bench(), Bench()
+    ms = 0
+    for value, pause, read in steps:
+        ms += pause
+        now = at(ms)
+        if read:
+            looking.read(value, ms)
+            plain.read(value, ms)
+        looking.guard.footing(0, looking.twin, now)
+        wish = Wish(0, value, Authority.LOOP, "loop pressure", "test")
+        given_, wanted = looking.guard.ask(wish, looking.twin, now), plain.ask(value, ms)
+        assert given_ == wanted
+        if isinstance(given_, WriteRequest):
+            looking.answer(given_, ms)
+            plain.answer(wanted, ms)

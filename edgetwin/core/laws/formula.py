@@ -8,7 +8,7 @@ It has no memory but its last output, which stays whenever the expression gives 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgetwin.core.expression import Expression
 from edgetwin.core.laws.law import Band, Sample, Step
@@ -21,6 +21,13 @@ class Formula:
     """Names other than ``pv`` and ``sp`` are tags: ``Sample.inputs`` in the order of ``inputs``."""
 
     expression: Expression
+    _places: tuple[int, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Work out once which value each name stands for."""
+        names = (*OWN_NAMES, *self.inputs)
+        places = tuple(names.index(name) for name in self.expression.names)
+        object.__setattr__(self, "_places", places)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -33,9 +40,8 @@ class Formula:
 
     def step(self, state: object, sample: Sample, band: Band) -> Step:
         """The expression's value inside the band; the last output where it has none."""
-        others = iter(sample.inputs)
-        own = {"pv": sample.pv, "sp": sample.sp}
-        values = [own[name] if name in own else next(others) for name in self.expression.names]
+        known = (sample.pv, sample.sp, *sample.inputs)
+        values = [known[at] for at in self._places]
         wanted = self.expression.evaluate(values)
         if math.isnan(wanted):
             wanted = state if isinstance(state, float) else math.nan
