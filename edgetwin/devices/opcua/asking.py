@@ -6,17 +6,21 @@ from edgetwin.devices.opcua.columns import Columns
 from edgetwin.devices.opcua.exchange import Reader
 
 
-async def ask(reader: Reader) -> Columns:
-    """Send a prepared read and wait for its columns; the lane sets the deadline.
+async def ask(reader: Reader, asked: int) -> list[Columns]:
+    """Send a prepared read of so many places and wait for all its parts.
+
+    The lane sets the deadline.
 
     Raises:
         Exception: what the lane's ``Fail`` names.
     """
-    answer: asyncio.Future[Columns] = asyncio.get_running_loop().create_future()
+    answer: asyncio.Future[list[Columns]] = asyncio.get_running_loop().create_future()
+    parts: list[Columns] = []
 
-    def take(columns: Columns) -> None:
-        if not answer.done():
-            answer.set_result(columns)
+    def take(columns: Columns, first: int) -> None:
+        parts.append(columns)
+        if first + len(columns.values) == asked and not answer.done():
+            answer.set_result(parts)
 
     def fail(error: Exception) -> None:
         if not answer.done():

@@ -41,8 +41,8 @@ MOST_ABORTS = 100
 MOST_READS = 2500
 """Steps of asyncua's decoder within one message, each worth 1 to 8 µs: 20 ms at most."""
 LEAST_SEND = 1024
-CHUNKS_PER_TURN = 32
-"""About 50 µs each, so that they hold the loop for 2 ms."""
+CHUNKS_PER_TURN, BYTES_PER_TURN = 16, 65_536
+"""Small chunks take about 50 µs each, large ones by their bytes: both hold the loop for 1 ms."""
 
 _HEADER = struct.Struct("<3scI")
 _OPEN, _ABORT = b"OPN", b"A"
@@ -151,12 +151,7 @@ class BoundedProtocol(UASocketProtocol):
         super().connection_made(transport)
         tune(transport.get_extra_info("socket"), self.timeout)
 
-    async def send_hello(
-        self,
-        url: str,
-        max_messagesize: int = 0,  # noqa: ARG002 (asyncua's; the bounds below hold for every hello)
-        max_chunkcount: int = 0,  # noqa: ARG002 - as above
-    ) -> ua.Acknowledge:
+    async def send_hello(self, url: str, *_: int) -> ua.Acknowledge:  # asyncua's word on sizes
         """Say what we take: asyncua promises 2 GiB, and some servers then send one huge chunk."""
         hello = ua.Hello(
             ReceiveBufferSize=ua.UInt32(MOST_CHUNK),
@@ -186,7 +181,10 @@ class BoundedProtocol(UASocketProtocol):
     def _work(self) -> None:
         """Handle some chunks; leave the rest for the next turn, and the socket alone till then."""
         self._waiting = False
+        waiting = len(self._inbox)
         for _ in range(CHUNKS_PER_TURN):
+            if waiting - len(self._inbox) >= BYTES_PER_TURN:
+                break
             transport = self.transport
             if transport is None or transport.is_closing():
                 return

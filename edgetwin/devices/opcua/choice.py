@@ -15,6 +15,7 @@ from edgetwin.devices.opcua.exchange import Lane, Place, ServiceFault
 from edgetwin.devices.opcua.lane import FastLane
 from edgetwin.devices.opcua.replies import read_reply
 from edgetwin.devices.opcua.skip import WireError
+from edgetwin.devices.opcua.slicing import finish
 from edgetwin.devices.opcua.stack import ObjectIds, UaError, standard_node
 from edgetwin.devices.opcua.stock import StockLane, columns_of
 
@@ -42,7 +43,7 @@ async def choose_lane(
     sample = [*_ALWAYS, *places[:: len(places) // _SAMPLE + 1]]
     try:
         reply = await _raw_read(fast, sample)
-        ours = read_reply(reply, len(sample))
+        ours = finish(read_reply(reply, len(sample)))
         theirs = columns_of(struct_from_binary(ua.ReadResponse, Meter(reply)).Results, len(sample))
     except (WireError, ServiceFault, UaError) as error:
         fast.close()

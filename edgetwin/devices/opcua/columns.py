@@ -1,12 +1,14 @@
 """What one reply says, as columns in the order that was asked for."""
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgetwin.core.quality import Quality
-from edgetwin.core.reading import Bytes, Floats, Scalar, Times
+from edgetwin.core.reading import Bytes, Floats, Indices, Scalar, Times
 from edgetwin.devices.opcua.status import qualities_of
 
 ARRAY = 0x80
@@ -41,6 +43,10 @@ TAKEN[[*range(17), STATUS_CODE, QUALIFIED_NAME, LOCALIZED_TEXT]] = True
 """By encoding byte: what is a value for the twin."""
 
 
+MOST_AT_ONCE, MOST_EXACT = 2000, 125
+"""Numbers, and exact values among them, that are handed on in one turn of the loop."""
+
+
 @dataclass(slots=True)
 class Columns:
     """n readings, filled in by a decoder.
@@ -49,7 +55,7 @@ class Columns:
     ``status``  uint32[n] StatusCodes
     ``ticks``   int64[n] source timestamps in 100 ns since 1601, 0: none
     ``types``   uint8[n] the Variants' encoding bytes: built-in type, and the ARRAY bit
-    ``objects`` (place, exact value) of texts and 64-bit integers
+    ``objects`` (place, exact value) of texts and 64-bit integers, in order of their places
     """
 
     values: Floats
@@ -67,14 +73,34 @@ class Columns:
 
     def some(self, places: NDArray[np.intp]) -> "Columns":
         """Only these of the readings, in this order."""
-        new = {int(old): i for i, old in enumerate(places)}
-        return Columns(
-            self.values[places],
-            self.status[places],
-            self.ticks[places],
-            self.types[places],
-            [(new[place], value) for place, value in self.objects if place in new],
-        )
+        new = {int(old): i for i, old in enumerate(places)} if self.objects else {}
+        objects = [(new[place], value) for place, value in self.objects if place in new]
+        return self._at(places, objects)
+
+    def parts(self) -> Iterator[tuple[int, "Columns"]]:
+        """All of it in parts that are handed on within half a millisecond each, by first place.
+
+        It is used up by that.
+        """
+        n = len(self.values)
+        if n <= MOST_AT_ONCE and len(self.objects) <= MOST_EXACT:
+            yield 0, self
+            return
+        left, first = deque(self.objects), 0
+        self.objects = []  # thousands of texts that go all at once would be a slice of their own
+        while first < n:
+            end = min(first + MOST_AT_ONCE, n)
+            objects: list[tuple[int, Scalar]] = []
+            while left and left[0][0] < end and len(objects) < MOST_EXACT:
+                place, value = left.popleft()
+                objects.append((place - first, value))
+            if left:
+                end = min(end, left[0][0])
+            yield first, self._at(slice(first, end), objects)
+            first = end
+
+    def _at(self, at: Indices, objects: list[tuple[int, Scalar]]) -> "Columns":
+        return Columns(self.values[at], self.status[at], self.ticks[at], self.types[at], objects)
 
     @property
     def quality(self) -> Bytes:

@@ -1,12 +1,12 @@
 """The seam below polling, subscriptions and writes: requests out, columns in.
 
 Two classes fill it: ``lane.FastLane`` and ``stock.StockLane``. Both answer by callback, in the
-event-loop turn in which the reply was understood, exactly once for each request, and never after
-``close``.
+event-loop turn in which the reply was understood, and never after ``close``. Each request ends
+exactly once: with its answer, with the last part of it, or with ``Fail``.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -37,7 +37,8 @@ class Notification:
     """One publish response.
 
     ``columns`` is None for a keep-alive; ``handles`` are the client handles of its rows; ``ended``
-    is the StatusCode with which the server gave the subscription up (0: it lives).
+    is the StatusCode with which the server gave the subscription up (0: it lives). ``is_last``: it
+    is all of the response, or the last part of a long one.
     """
 
     subscription: int
@@ -45,6 +46,17 @@ class Notification:
     columns: Columns | None
     handles: NDArray[np.uint32]
     ended: int = 0
+    is_last: bool = True
+
+    def parts(self) -> Iterator["Notification"]:
+        """As parts that are handed on within half a millisecond each."""
+        if self.columns is None:
+            yield self
+            return
+        for first, columns in self.columns.parts():
+            end = first + len(columns.values)
+            is_last = end == len(self.handles)
+            yield replace(self, columns=columns, handles=self.handles[first:end], is_last=is_last)
 
     @property
     def acks(self) -> tuple[Ack, ...]:
@@ -63,7 +75,10 @@ class Place(NamedTuple):
 Fail: TypeAlias = Callable[[Exception], None]
 """Takes TimeoutError, ConnectionError, ServiceFault or WireError."""
 
-Reader: TypeAlias = Callable[[Callable[[Columns], None], Fail], None]
+Take: TypeAlias = Callable[[Columns, int], None]
+"""Takes columns and the place of their first: a long reply comes in parts, in order."""
+
+Reader: TypeAlias = Callable[[Take, Fail], None]
 """A prepared read: call it to put it on the wire."""
 
 

@@ -8,9 +8,9 @@ session), and the lane keeps what is hot:
     socket ─▶ channel ─▶ callback map ─▶ Pending.set_result ─▶ wire.decode ─▶ take(columns)
 
 ``Pending`` stands where asyncua keeps a future, so the reply is decoded inside ``data_received``:
-no task, no switch. Three private names of asyncua's socket protocol are used, all in ``_send``;
-``FastLane.fits`` looks for them, and ``choice`` compares a first read with asyncua's own decoder
-before the lane is trusted.
+no task, no switch; a long one in slices (``slicing``). Three private names of asyncua's socket
+protocol are used, all in ``_send``; ``FastLane.fits`` looks for them, and ``choice`` compares a
+first read with asyncua's own decoder before the lane is trusted.
 """
 
 import asyncio
@@ -33,6 +33,7 @@ from edgetwin.devices.opcua.exchange import (
     Place,
     Reader,
     Setpoint,
+    Take,
 )
 from edgetwin.devices.opcua.replies import (
     MOST_NOTIFIED,
@@ -41,6 +42,7 @@ from edgetwin.devices.opcua.replies import (
     read_reply,
     write_reply,
 )
+from edgetwin.devices.opcua.slicing import Slicer, Steps
 
 READ, WRITE, CALL, PUBLISH = 631, 673, 712, 826
 """Numbers of the requests' binary encodings in namespace 0 (OPC 10000-6 annex A)."""
@@ -111,6 +113,7 @@ class FastLane:
         self._token = nodeid_to_binary(client.session.authentication_token)
         self._handle = 0
         self._open: set[Pending] = set()
+        self._slicer = Slicer()
         self.heard = now().mono
 
     @staticmethod
@@ -124,8 +127,11 @@ class FastLane:
         """Prepare a read of what lies there: its body is encoded once, here."""
         n, body = len(places), _read_body(places)
 
-        def read(take: Callable[[Columns], None], fail: Fail) -> None:
-            self._send(READ, body, lambda reply: take(read_reply(reply, n)), fail)
+        def read(take: Take, fail: Fail) -> None:
+            def heard(reply: bytes) -> None:
+                self._slicer.start(hand_on(read_reply(reply, n), take), fail)
+
+            self._send(READ, body, heard, fail)
 
         return read
 
@@ -160,13 +166,18 @@ class FastLane:
     ) -> None:
         """Let the server send the next notification. No deadline: it may have nothing to say."""
         body = struct.pack("<i", len(acks)) + b"".join(struct.pack("<II", *ack) for ack in acks)
-        self._send(PUBLISH, body, lambda reply: take(publish_reply(reply)), fail, waits=True)
+
+        def heard(reply: bytes) -> None:
+            self._slicer.start(report(publish_reply(reply), take), fail)
+
+        self._send(PUBLISH, body, heard, fail, waits=True)
 
     def close(self) -> None:
         """Forget all that is open, without a word."""
         for pending in self._open:
             pending.drop()
         self._open.clear()
+        self._slicer.close()
 
     def _send(
         self,
@@ -214,6 +225,24 @@ class FastLane:
         hint = 0 if waits else int(self._timeout_s * 1000)
         rest = struct.pack("<qIIiI3x", ticks, self._handle, 0, -1, hint)
         return struct.pack("<BBH", 1, 0, kind) + self._token + rest
+
+
+def hand_on(steps: Steps[Columns], take: Take) -> Steps[None]:
+    """Decode a reply, then hand it on in parts."""
+    columns = yield from steps
+    for first, part in columns.parts():
+        if len(part.values) < len(columns.values):
+            yield
+        take(part, first)
+
+
+def report(steps: Steps[Notification], take: Callable[[Notification], None]) -> Steps[None]:
+    """Decode a notification, then hand it on in parts."""
+    news = yield from steps
+    for part in news.parts():
+        if len(part.handles) < len(news.handles):
+            yield
+        take(part)
 
 
 def node_bytes(node: ua.NodeId) -> bytes:

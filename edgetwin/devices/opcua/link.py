@@ -252,5 +252,5 @@ def _shards(groups: Iterable[ScanGroup], most: int) -> Iterator[ScanGroup]:
             yield replace(group, tags=group.tags[start : start + most])
 
 
-def _nothing(_: object) -> None:
+def _nothing(*_: object) -> None:
     """The answer itself says that the server is alive."""

@@ -73,9 +73,14 @@ class PolledGroup:
         sent = self._deliver.mark()
         read.send(partial(self._take, read), partial(self._fail, read, sent))
 
-    def _take(self, read: "Read", columns: Columns) -> None:
-        self._out -= 1
-        self._deliver.give(read.tags, columns, read.indices)
+    def _take(self, read: "Read", columns: Columns, first: int) -> None:
+        if len(columns.values) == len(read.tags):
+            self._out -= 1
+            self._deliver.give(read.tags, columns, read.indices)
+            return
+        end = first + len(columns.values)
+        self._out -= end == len(read.tags)
+        self._deliver.give(read.tags[first:end], columns)
 
     def _fail(self, read: "Read", sent: int, error: Exception) -> None:
         self._out -= 1

@@ -16,6 +16,7 @@ from edgetwin.devices.opcua.skip import (
     skip_table,
     type_at,
 )
+from edgetwin.devices.opcua.slicing import Steps
 from edgetwin.devices.opcua.wire import decode_notifications, decode_values
 
 READ_REPLY, WRITE_REPLY, CALL_REPLY, PUBLISH_REPLY = 634, 676, 715, 829
@@ -53,12 +54,13 @@ def _count(reply: bytes, at: int) -> tuple[int, int]:
         raise WireError("the reply ends before its values") from error
 
 
-def read_reply(reply: bytes, asked: int) -> Columns:
+def read_reply(reply: bytes, asked: int) -> Steps[Columns]:
     """A ReadResponse; as many values as were asked for, or a WireError."""
     given, at = _count(reply, body_of(reply, READ_REPLY))
     if given != asked:
         raise WireError(f"{given} values where {asked} were asked for")
-    return decode_values(reply, at, given)[0]
+    columns, _ = yield from decode_values(reply, at, given)
+    return columns
 
 
 def write_reply(reply: bytes) -> int:
@@ -77,7 +79,7 @@ def call_reply(reply: bytes) -> int:
     return int.from_bytes(reply[at : at + 4], "little")
 
 
-def publish_reply(reply: bytes) -> Notification:
+def publish_reply(reply: bytes) -> Steps[Notification]:
     """A PublishResponse: subscription, available numbers, more?, and one NotificationMessage."""
     at = body_of(reply, PUBLISH_REPLY)
     try:
@@ -98,7 +100,7 @@ def publish_reply(reply: bytes) -> Notification:
                 n, first = count_at(reply, start)
                 total += n
                 _within(total, MOST_NOTIFIED, "values")
-                changes.append(decode_notifications(reply[first:at], 0, n))
+                changes.append((yield from decode_notifications(reply[first:at], 0, n)))
             elif kind == STATUS_CHANGE:
                 (ended,) = struct.unpack_from("<I", reply, start)
                 return Notification(subscription, sequence, None, none, ended)

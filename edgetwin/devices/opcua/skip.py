@@ -31,6 +31,11 @@ class Room:
     def __init__(self) -> None:
         self._left = ITEMS
 
+    @property
+    def walked(self) -> int:
+        """How many it has made us walk over so far."""
+        return ITEMS - self._left
+
     def take(self, n: int) -> None:
         """Allow a list of n elements.
 

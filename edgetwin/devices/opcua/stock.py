@@ -22,6 +22,7 @@ from edgetwin.devices.opcua.exchange import (
     Reader,
     ServiceFault,
     Setpoint,
+    Take,
 )
 from edgetwin.devices.opcua.skip import WireError
 from edgetwin.devices.opcua.stack import AttributeIds, UaStatusCodeError
@@ -49,9 +50,9 @@ class StockLane:
         """Prepare a read of what lies there."""
         asked = parameters(places)
 
-        def read(take: Callable[[Columns], None], fail: Fail) -> None:
+        def read(take: Take, fail: Fail) -> None:
             def values(results: list[ua.DataValue]) -> None:
-                take(columns_of(results, len(places)))
+                take(columns_of(results, len(places)), 0)
 
             self._start(partial(self._client.read, asked), values, fail)
 

@@ -132,15 +132,20 @@ class SubscribedGroup:
             )
         return True
 
-    def take(self, columns: Columns | None, handles: NDArray[np.uint32]) -> None:
-        """Values that changed, or (None) the word that none did: the others are confirmed."""
-        self._messages += 1
+    def take(
+        self, columns: Columns | None, handles: NDArray[np.uint32], *, is_last: bool = True
+    ) -> None:
+        """Values that changed, or (None) the word that none did: the others are confirmed.
+
+        Not before the last part of a long message, as some of them may be in it.
+        """
+        self._messages += is_last
         if self._messages > _MOST_MESSAGES:
             self._lose(f"it reported {_MOST_MESSAGES} times within {self._period / 1e9:g} s")
         self._heard = self._deliver.mark()
         if columns is not None:
             self._take_values(columns, handles)
-        for run in self._runs:
+        for run in self._runs if is_last else ():
             self._deliver.sink.confirmed(run)
 
     def _take_values(self, columns: Columns, handles: NDArray[np.uint32]) -> None:
@@ -204,7 +209,6 @@ class Publisher:
         self._lane.publish(acks, self._take, partial(self._fail, sent))
 
     def _take(self, news: Notification) -> None:
-        self._out -= 1
         group = self._groups.get(news.subscription)
         if news.ended:
             self._lose(f"it ended our subscription: {words(news.ended)}")
@@ -212,8 +216,10 @@ class Publisher:
         if group is None:
             self._lose(f"it reports for a subscription {news.subscription}, which is not ours")
             return
-        group.take(news.columns, news.handles)
-        self._send(news.acks)
+        group.take(news.columns, news.handles, is_last=news.is_last)
+        if news.is_last:
+            self._out -= 1
+            self._send(news.acks)
 
     def _fail(self, sent: int, error: Exception) -> None:
         self._out -= 1

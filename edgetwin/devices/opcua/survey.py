@@ -99,9 +99,11 @@ async def look(
 
 
 async def _kinds(lane: Lane, places: Sequence[Place]) -> list[tuple[int, int]]:
-    columns = await ask(lane.reader(places))
-    kinds = columns.types & ~np.uint8(DIMENSIONS)
-    return list(zip(kinds.tolist(), columns.status.tolist(), strict=True))
+    found: list[tuple[int, int]] = []
+    for columns in await ask(lane.reader(places), len(places)):
+        kinds = columns.types & ~np.uint8(DIMENSIONS)
+        found += zip(kinds.tolist(), columns.status.tolist(), strict=True)
+    return found
 
 
 def _oddity(place: Place, kind: int, status: int) -> str:

@@ -106,21 +106,22 @@ class Vigil:
         self._out = False
         self._deliver.trouble(error, sent)
 
-    def _compare(self, read: Read, sent: int, columns: Columns) -> None:
+    def _compare(self, read: Read, sent: int, columns: Columns, first: int) -> None:
         """What was read against what was reported."""
-        self._out = False
-        self._deliver.batches.settle(read.tags, columns)
-        at = read.tags - self._tags.start
-        odd = self._differs(at, read.tags, columns) & (self._reported[at] < sent)
+        tags = read.tags[first : first + len(columns.values)]
+        self._out = first + len(tags) < len(read.tags)
+        self._deliver.batches.settle(tags, columns)
+        at = tags - self._tags.start
+        odd = self._differs(at, tags, columns) & (self._reported[at] < sent)
         since = self._suspect[at]
         since[~odd] = _NEVER
         since[odd & (since == _NEVER)] = sent
         self._suspect[at] = since
         age = np.where(odd, self._deliver.mark() - since, 0)
         if (doubted := np.flatnonzero(age >= self._patience)).size:
-            self._doubt(read.tags[doubted].tolist())
-            self._deliver.give(read.tags[doubted], columns.some(doubted))
-        if (mute := read.tags[age >= self._patience + 2 * self._period]).size:
+            self._doubt(tags[doubted].tolist())
+            self._deliver.give(tags[doubted], columns.some(doubted))
+        if (mute := tags[age >= self._patience + 2 * self._period]).size:
             self._tell(mute.tolist())
 
     def _differs(

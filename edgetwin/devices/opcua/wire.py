@@ -38,6 +38,7 @@ from edgetwin.devices.opcua.columns import (
     Columns,
 )
 from edgetwin.devices.opcua.skip import Bytes, Room, WireError, skip_value
+from edgetwin.devices.opcua.slicing import SLICE, Steps
 from edgetwin.devices.opcua.texts import READERS
 
 VALUE, STATUS, SOURCE, SERVER, SOURCE_PICO, SERVER_PICO = 1, 2, 4, 8, 16, 32
@@ -60,27 +61,29 @@ _TAIL = (
 )
 """What may follow the value, in the order of the wire."""
 _EXACT = 1 << 53
+_RUN, _MANY = 8, 64
+"""A run costs as much as 8 single values, and one more for each 64 in it."""
 _FEW = 8
 """A run shorter than this is walked: numpy's fixed cost is that of about eight single values."""
 
 
-def decode_values(data: Bytes, at: int, n: int) -> tuple[Columns, int]:
+def decode_values(data: Bytes, at: int, n: int) -> Steps[tuple[Columns, int]]:
     """Read n DataValues from ``at`` on; the columns and where they end.
 
     Raises:
         WireError: the bytes are no n DataValues.
     """
-    columns, end, _ = _Decoder(data, at, n, handles=False).run()
+    columns, end, _ = yield from _Decoder(data, at, n, handles=False).run()
     return columns, end
 
 
-def decode_notifications(data: Bytes, at: int, n: int) -> tuple[Columns, NDArray[np.uint32]]:
+def decode_notifications(data: Bytes, at: int, n: int) -> Steps[tuple[Columns, NDArray[np.uint32]]]:
     """Read n MonitoredItemNotifications: DataValues, each behind its client handle (uint32[n]).
 
     Raises:
         WireError: the bytes are no n notifications.
     """
-    columns, _, handles = _Decoder(data, at, n, handles=True).run()
+    columns, _, handles = yield from _Decoder(data, at, n, handles=True).run()
     return columns, handles
 
 
@@ -109,17 +112,30 @@ class _Decoder:
         self._with_handles = handles
         self._handles = np.zeros(n if handles else 0, np.uint32)
 
-    def run(self) -> tuple[Columns, int, NDArray[np.uint32]]:
+    def run(self) -> Steps[tuple[Columns, int, NDArray[np.uint32]]]:
         """Decode all of them."""
         place = 0
         try:
             while place < self._n:
-                place += self._take_run(place) or self._take_one(place)
+                place = self._slice(place)
+                if place < self._n:
+                    yield
         except (IndexError, struct.error) as error:
             raise WireError(f"the reply ends within value {place} of {self._n}") from error
         if self._at > len(self._data):
             raise WireError("the reply ends within its last value")
         return self._columns, self._at, self._handles
+
+    def _slice(self, place: int) -> int:
+        """Take from this place on as much as one turn of the loop allows; the next place."""
+        walked, effort = self._room.walked, 0
+        while place < self._n and effort + self._room.walked - walked < SLICE:
+            exact = len(self._columns.objects)
+            taken = self._take_run(place)
+            effort += _RUN + taken // _MANY if taken else 1
+            place += taken or self._take_one(place)
+            effort += len(self._columns.objects) - exact
+        return place
 
     def _take_run(self, place: int) -> int:
         """Take a run of records that look like the next one; how many (0: not worth it)."""
@@ -132,6 +148,8 @@ class _Decoder:
         if data[probe : probe + 2] != data[head : head + 2]:
             return 0
         most = min(self._n - place, (len(data) - self._at) // layout.itemsize)
+        if kind in (INT64, UINT64):
+            most = min(most, SLICE)  # each of them may be too large for a float, and is kept apart
         # Growing windows: a reply of many short runs is not compared to its end for each of them.
         done, window = 0, 64
         while done < most:

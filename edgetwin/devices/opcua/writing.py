@@ -155,7 +155,7 @@ class Writer:
             partial(self._compare, request, float(value)), partial(self._fail, request, sent)
         )
 
-    def _compare(self, request: WriteRequest, sent: float, columns: Columns) -> None:
+    def _compare(self, request: WriteRequest, sent: float, columns: Columns, _: int) -> None:
         scaled = self._deliver.batches.scaled
         seen, wanted = scaled(request.tag, float(columns.values[0])), scaled(request.tag, sent)
         limits = self._tags[request.tag].write

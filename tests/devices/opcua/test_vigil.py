@@ -40,7 +40,8 @@ class Server:
             self.asked += which
             columns = Columns.empty(len(which))
             columns.values[:], columns.types[:] = self.holds[which], 11
-            take(columns)
+            for first, part in columns.parts():
+                take(part, first)
 
         return read
 

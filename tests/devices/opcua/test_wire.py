@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetwin.core.quality import Quality
+from edgetwin.devices.opcua import replies
 from edgetwin.devices.opcua.choice import differs
 from edgetwin.devices.opcua.exchange import Ack, ServiceFault
 from edgetwin.devices.opcua.lane import node_bytes
-from edgetwin.devices.opcua.replies import publish_reply, read_reply, write_reply
+from edgetwin.devices.opcua.replies import write_reply
 from edgetwin.devices.opcua.skip import WireError
+from edgetwin.devices.opcua.slicing import finish
 from edgetwin.devices.opcua.stock import columns_of, notification_of
 
 V = ua.VariantType
@@ -65,6 +67,14 @@ def read_response(values: list[ua.DataValue]) -> bytes:
     response = ua.ReadResponse()
     response.Results = values
     return struct_to_binary(response)
+
+
+def read_reply(reply: bytes, asked: int):
+    return finish(replies.read_reply(reply, asked))
+
+
+def publish_reply(reply: bytes):
+    return finish(replies.publish_reply(reply))
 
 
 def doubles(n: int) -> list[ua.DataValue]:
