@@ -63,6 +63,12 @@ def upstream_rig() -> ModuleType:
     return _load(Path(__file__).parent / "upstream" / "rig.py")
 
 
+@pytest.fixture(scope="session")
+def upstream_signer() -> ModuleType:
+    """The class of upstream/signer.py: ``Signer``, who makes signed requests."""
+    return _load(Path(__file__).parent / "upstream" / "signer.py")
+
+
 @pytest.fixture
 def mosquitto(upstream_rig, tmp_path):
     """A running broker on loopback: ``port``, ``stop()``, ``start()``.

@@ -326,8 +326,13 @@ class Subscriber:
         self._loop.call_soon_threadsafe(self._keep, message.topic, message.payload)
 
     def _keep(self, topic, payload):
-        self.messages.append((topic, json.loads(payload)))
+        if not topic.endswith("/request"):  # our own, and no JSON
+            self.messages.append((topic, json.loads(payload)))
         self._news.set()
+
+    def publish(self, topic, payload, **options):
+        """Say something, as a cloud application may."""
+        self._client.publish(topic, payload, qos=1, **options)
 
     async def ready(self):
         await asyncio.wait_for(self._subscribed.wait(), 10)
