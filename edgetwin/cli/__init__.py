@@ -13,6 +13,7 @@ _COMMANDS = {
     "run": ("CONFIG", "run the gateway"),
     "check": ("CONFIG", "say everything that is wrong with a configuration"),
     "plan": ("CONFIG", "every request it will send, and what it costs"),
+    "export": ("CONFIG", "the twin described for others: WoT, DTDL, AAS, Ditto, AsyncAPI"),
     "browse": ("URL", "what an OPC UA server has; tags for a configuration"),
     "trust": ("[NAME]", "which servers' certificates wait, and let one in"),
     "scan": ("ADDRESS", "which Modbus units answer, and with what"),
@@ -99,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--uvloop", action="store_true", help="on uvloop, a faster event loop")
     _configured(commands, "check", "check")
     _configured(commands, "plan", "plan")
+    export = _configured(commands, "export", "export")
+    formats = ("td", "dtdl", "aas", "ditto", "asyncapi")
+    export.add_argument("--format", choices=formats, default="td", help="which (%(default)s)")
     _asking(commands)
     _opcua(commands)
     _modbus(commands)

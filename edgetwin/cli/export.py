@@ -1,0 +1,28 @@
+"""``edgetwin export``: the twin's description for other systems. Opens nothing but the file."""
+
+import argparse
+import json
+from pathlib import Path
+
+from edgetwin import config
+from edgetwin.core.contract.asyncapi import document
+from edgetwin.core.errors import EdgetwinError
+from edgetwin.core.export.formats import FORMATS
+from edgetwin.core.plan import GatewayPlan
+
+
+def export(options: argparse.Namespace) -> int:
+    """Print one JSON document."""
+    plan = config.read(Path(options.config), options.overrides)
+    told = _asyncapi(plan) if options.format == "asyncapi" else FORMATS[options.format](plan)
+    print(json.dumps(told, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _asyncapi(plan: GatewayPlan) -> object:
+    """The contract with the topics of this gateway's first upstream that speaks it."""
+    for each in plan.upstreams:
+        if each.sparkplug is None:
+            host = f"{each.broker.host}:{each.broker.port}"
+            return document(each.topic, host, tls=each.broker.tls)
+    raise EdgetwinError("no upstream sends edgetwin's own JSON. Add one below upstream:")
