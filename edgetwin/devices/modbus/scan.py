@@ -107,17 +107,19 @@ class GroupScan:
         self.forgive()
 
     def ended(self) -> None:
-        """One read of this scan is over: another may go."""
+        """One read of this scan is over: others may go."""
         self._out -= 1
         if self._behind and not self._handing_on:
             self._hand_on()
 
     def _hand_on(self) -> None:
         """Never from within itself: without a line each read fails while it is handed over."""
-        lane = self._lane
+        lane, behind = self._lane, self._behind
+        if lane is None or self._out - len(behind) > lane.in_flight:
+            return
         self._handing_on = True
-        while lane and self._behind and self._out - len(self._behind) < 2 * lane.in_flight:
-            lane.send((self._behind.popleft(),))
+        while behind and self._out - len(behind) <= lane.in_flight:
+            lane.send([behind.popleft() for _ in range(min(lane.in_flight, len(behind)))])
         self._handing_on = False
 
     def divide(self, read: "BlockRead") -> None:
