@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgetwin.config.compile.draft import Draft
 from edgetwin.config.problem import did_you_mean, shown
-from edgetwin.config.schema.gateway import Gateway, Requests, Upstream
+from edgetwin.config.schema.gateway import Challenger, Gateway, Requests, Upstream
 from edgetwin.core.plan import LoopPlan, RequestSettings, UpstreamPlan
 
 
@@ -39,7 +39,7 @@ def _with_requests(
         requests=RequestSettings(
             tags=frozenset(_tags(wanted, draft)),
             loops=frozenset(_loops(section, wanted, loops, draft)),
-            keys=_keys(wanted, draft),
+            keys=named_keys(wanted, draft),
             expiry=wanted.expiry,
             unsigned=wanted.unsigned,
         ),
@@ -54,7 +54,7 @@ def _check_trust(upstream: Upstream, wanted: Requests, draft: Draft) -> None:
             text = "only Sparkplug's commands can be unsigned. Write keys: instead"
             problems.at(wanted.place("unsigned"), text)
         elif not wanted.keys:
-            text = "requests are signed: name the public keys of those who may ask in keys:"
+            text = "requests are signed. Write keys: and the public keys of those who may ask"
             problems.at(upstream.place("requests"), text)
         return
     if not wanted.unsigned:
@@ -99,7 +99,8 @@ def _loops(
     return [known[name] for name in wanted.loops if name in known]
 
 
-def _keys(wanted: Requests, draft: Draft) -> tuple[Path, ...]:
+def named_keys(wanted: Requests | Challenger, draft: Draft) -> tuple[Path, ...]:
+    """The files of public keys. What signs with them names them as their files are called."""
     files = [path for each in wanted.keys if (path := draft.path(each)) is not None]
     names = [file.stem for file in files]
     twice = sorted({name for name in names if names.count(name) > 1})
