@@ -242,6 +242,28 @@ async def test_exception_in_a_callback_ends_the_link_and_is_told():
         link.close()
 
 
+@pytest.mark.parametrize(
+    ("packet", "words"),
+    [
+        (b"\x30\x80\x80\x80\x32" + b"x" * 100_000, "a packet of 104857600 bytes"),
+        (b"\x34\x08\x00\x03t/x\x00\x01\x00", "QoS 2, which nobody has asked for"),
+    ],
+    ids=["100 MiB", "QoS 2"],
+)
+async def test_broker_that_keeps_to_no_limit_ends_the_link_not_the_memory(packet, words):
+    async def flood(reader, writer):
+        await reader.readuntil(b"MQTT")
+        writer.write(b"\x20\x03\x00\x00\x00" + packet)
+        await reader.read()
+
+    async with server(flood) as port:
+        link = MqttLink(settings(port), print)
+        await link.connect(WILL)
+        with pytest.raises(LinkLost, match=words):
+            await asyncio.wait_for(link.lost(), 5)
+        link.close()
+
+
 async def test_message_that_the_broker_refuses_counts_as_refused():
     async def deny(reader, writer):
         await reader.readuntil(b"MQTT")
