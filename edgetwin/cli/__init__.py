@@ -25,7 +25,7 @@ _COMMANDS = {
     "learn": ("CONFIG", "learn what is normal, without control or upstream"),
     "replay": ("RECORDING", "run a recording again and compare every frame"),
 }
-_LIST = "\n".join(f"  edgetwin {n:<7}{takes:<11}{text}" for n, (takes, text) in _COMMANDS.items())
+_LIST = "\n".join(f"  edgetwin {n:<7}{takes:<15}{text}" for n, (takes, text) in _COMMANDS.items())
 _OUTLINE = f"""\
 The gateway beside the machine.
 
@@ -167,6 +167,8 @@ def _modbus(commands: "argparse._SubParsersAction[_Parser]") -> None:
         command.add_argument("--baud", type=int, default=19200, help="of a serial line")
         command.add_argument("--parity", default="even", choices=("even", "odd", "none"))
     scan.add_argument("--units", default="1-247", help="such as 1-10 (%(default)s)")
+    scan.add_argument("--at", default="", metavar="PLACES", help="where to look: 4x0001,3x1000")
+    scan.add_argument("--deep", action="store_true", help="ask silent units by all functions")
     probe.add_argument("where", metavar="WHERE", help="such as 4x0001, or 4x0001-4x0020")
     probe.add_argument("--unit", default="1", help="the unit id (%(default)s)")
     probe.add_argument("--looks", type=int, default=5, help="how often to look (%(default)s)")

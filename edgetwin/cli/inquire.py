@@ -19,7 +19,13 @@ from edgetwin.core.errors import EdgetwinError
 from edgetwin.core.plan import SECOND, ModbusSettings, SerialForm
 from edgetwin.core.units import UnitError
 from edgetwin.devices.modbus.ask import Failure
-from edgetwin.devices.modbus.inquiry import Inquiry, UnitFinding, look_at, present_units
+from edgetwin.devices.modbus.inquiry import (
+    TABLES,
+    Inquiry,
+    UnitFinding,
+    look_at,
+    present_units,
+)
 
 MOST_LOOKED_AT = 20
 """Units whose tables are tried, of those that answer."""
@@ -44,22 +50,25 @@ def scan(options: argparse.Namespace) -> int:
     """Print a line for each unit that answers: 0 some do, 1 none does."""
     units = _units(options.units)
     settings = _settings(options)
-    found = asyncio.run(_scan(settings, units, _seconds(options.pause)))
+    places = [_where(each)[0] for each in options.at.split(",") if each]
+    inquiry = Inquiry(settings, _seconds(options.pause))
+    found = asyncio.run(_scan(inquiry, units, places, deep=options.deep))
     for line in _conclusion(options.address, found):
         _say(line)
     return 0 if found else 1
 
 
 async def _scan(
-    settings: ModbusSettings, units: Sequence[int], pause_s: float
+    inquiry: Inquiry, units: Sequence[int], places: Sequence[ModbusAddress], *, deep: bool
 ) -> list[UnitFinding]:
-    timeout_ms = settings.timeout * 1000 // SECOND
-    _say(f"{settings.place}: {_span(units)}, reading only, {timeout_ms} ms for each answer")
-    async with Inquiry(settings, pause_s) as inquiry:
-        found = [unit async for unit in present_units(inquiry, units)]
+    timeout_ms = round(inquiry.timeout_s * 1000)
+    _say(f"{inquiry.place}: {_span(units)}, reading only, {timeout_ms} ms for each answer")
+    async with inquiry:
+        tables = TABLES if deep else TABLES[:1]
+        found = [unit async for unit in present_units(inquiry, units, tables)]
         findings = []
         for unit in found[:MOST_LOOKED_AT]:
-            findings.append(await look_at(inquiry, unit))
+            findings.append(await look_at(inquiry, unit, places))
             _say(_unit_line(findings[-1]))
     if len(found) > MOST_LOOKED_AT:
         _say(f"These answer as well: {', '.join(map(str, found[MOST_LOOKED_AT:]))}")
@@ -76,7 +85,7 @@ def _count(found: Sequence[int], units: Sequence[int]) -> str:
 def _conclusion(address: str, found: list[UnitFinding]) -> Iterator[str]:
     if not found:
         yield "No unit answers. Check the unit id on the device, its power and its cable."
-        yield "To give each longer: --timeout '1 s'"
+        yield "To give each longer: --timeout '1 s'. To ask each by every function: --deep"
     for finding in found:
         if finding.begins:
             table, start = next(iter(finding.begins.items()))
@@ -100,6 +109,8 @@ def _unit_line(finding: UnitFinding) -> str:
         parts.append(f"nothing found: {', '.join(unclear)}")
     if not has and finding.words:
         parts.append(finding.words)
+    if finding.identity.words:
+        parts.append(f"it says it is: {finding.identity.words}")
     return f"unit {finding.unit:<4} {'; '.join(parts)}"
 
 

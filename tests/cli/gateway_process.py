@@ -2,7 +2,9 @@
 
 unit 1    holding registers from 4x0001: a float32 (ABCD) that moves about 71.4, 0.82 (CDAB), a
           float64 that moves about 1013, 1450, the text P-101; coils; nothing else is known
+          says who it is in two parts: ACME, then P-101 and V1.2
 unit 7    input registers 3x0101 to 3x0200 hold 7 each
+unit 8    answers reads of discrete inputs; all other questions it leaves without an answer
 unit 9    is there, but silent
 100 on    the same as unit 1
 others    exception 11: nobody there
@@ -44,15 +46,31 @@ def answer(unit: int, function: int, first: int, count: int) -> bytes:
     return bytes([function, 2 * count]) + held[2 * first : 2 * (first + count)]
 
 
+def identity(unit: int, first: int) -> bytes | None:
+    if unit != 1:
+        return None if unit in {8, 9} else bytes([43 | 0x80, ILLEGAL_FUNCTION])
+    if first == 0:
+        return bytes([43, 14, 1, 1, 0xFF, 1, 1, 0, 4]) + b"ACME"
+    return bytes([43, 14, 1, 1, 0, 0, 2, 1, 5]) + b"P-101" + bytes([2, 6]) + b"V1.2\x1b\0"
+
+
+def reply_to(unit: int, body: bytes) -> bytes | None:
+    if body[0] == 43:
+        return identity(unit, body[3])
+    if unit == 8:
+        return bytes([2, 1, 0]) if body[0] == 2 else None
+    return None if unit == 9 else answer(unit, body[0], *struct.unpack(">HH", body[1:5]))
+
+
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while True:
             tid, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
             body = await reader.readexactly(length - 1)
-            if body[0] not in {1, 2, 3, 4}:
+            if body[0] not in {1, 2, 3, 4, 43}:
                 os._exit(3)
-            if unit != 9:
-                reply = answer(unit, body[0], *struct.unpack(">HH", body[1:5]))
+            reply = reply_to(unit, body)
+            if reply is not None:
                 writer.write(struct.pack(">HHHB", tid, 0, len(reply) + 1, unit) + reply)
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()

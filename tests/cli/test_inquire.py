@@ -33,6 +33,24 @@ def test_scan_tells_each_unit_in_a_line_and_which_tables_answer(said, gateway):
     ]
 
 
+def test_scan_tells_who_a_unit_says_it_is(said, gateway):
+    _, out, _ = said("scan", gateway, "--units", "1-2", *QUICK)
+    assert "it says it is: ACME P-101 V1.2\n" in out
+
+
+def test_a_unit_that_is_silent_to_what_it_does_not_know_is_found_by_a_deep_scan(said, gateway):
+    code, _, _ = said("scan", gateway, "--units", "8", *QUICK)
+    assert code == 1
+    code, out, _ = said("scan", gateway, "--units", "8", "--deep", *QUICK)
+    assert code == 0
+    assert "unit 8    discrete inputs (from 1x0001)" in out
+
+
+def test_scan_looks_where_it_is_told_to(said, gateway):
+    _, out, _ = said("scan", gateway, "--units", "1", "--at", "4x0005,0x0003", *QUICK)
+    assert "holding registers (from 4x0005), coils (from 0x0003)" in out
+
+
 def test_scan_of_nobody_says_what_to_check(said, gateway):
     code, out, _ = said("scan", gateway, "--units", "8-9", *QUICK)
     assert code == 1
@@ -48,7 +66,7 @@ def test_probe_of_one_place_shows_every_reading_side_by_side(said, gateway):
     code, out, _ = said("probe", gateway, "4x0001", *QUICK)
     assert code == 0
     assert re.search(r"^raw +428E +[0-9A-F]{4}\* +EB85 +3F51", out, re.MULTILINE)
-    assert re.search(r"^float32 ABCD +71\.4\d+ <--", out, re.MULTILINE)
+    assert re.search(r"^float32 ABCD +71\.[34]\d+ <--", out, re.MULTILINE)
     assert re.search(r"^float32 CDAB .* 0\.82 <--", out, re.MULTILINE)
     for way in ("int16 AB", "uint16 BA", "int32 DCBA", "float64 EFGHABCD"):
         assert f"\n{way} " in out

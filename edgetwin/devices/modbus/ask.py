@@ -23,6 +23,8 @@ from edgetwin.devices.modbus.words import exception_words
 if TYPE_CHECKING:
     from edgetwin.devices.modbus.lane import Lane
 
+_HEADER = 6
+
 DATA_AT = 9
 """Where the data begins in the reply to a read."""
 
@@ -90,6 +92,14 @@ class Ask:
     def may_go(self) -> bool:
         """Asked right before sending; False drops the request, which has then answered itself."""
         return True
+
+    def extent(self, reply: bytes) -> int:  # noqa: ARG002  most are as long as was asked for
+        """How long the right reply is, from its unit on, that begins so; 0: not known yet."""
+        return self.size - _HEADER
+
+    def fits(self, frame: bytes) -> bool:  # noqa: ARG002
+        """Whether a frame is right though it is not ``head`` and ``size``: where these vary."""
+        return False
 
     def good(self, frame: bytes) -> None:
         """Take the right reply, whole, with its header."""

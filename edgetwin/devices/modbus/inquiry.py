@@ -2,10 +2,14 @@
 
 Only ever reads, one request after the other, with a pause behind each; and each run is bounded. An
 exception is an answer as well: it says that somebody is there.
+
+Who does not answer a read of holding registers may still answer another: some devices are silent
+where they should refuse a function. To ask them all takes four times as long, for each unit that is
+not there; so it is done only on request.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgetwin.core.address import ModbusAddress, Table
@@ -23,6 +27,13 @@ from edgetwin.devices.modbus.ask import (
     Trouble,
     read_exchange,
 )
+from edgetwin.devices.modbus.identity import (
+    Identity,
+    extent,
+    identity_exchange,
+    identity_of,
+    objects,
+)
 from edgetwin.devices.modbus.lane import Counters, Lane
 from edgetwin.devices.modbus.port import Port
 
@@ -31,6 +42,8 @@ TABLES = (Table.HOLDING, Table.INPUT, Table.DISCRETE, Table.COIL)
 STARTS = (0, 1, 10, 100, 256, 1000, 3000, 4096, 8192, 10000, 30000, 40000)
 """Where makers like to begin: tried in turn until the device has something there."""
 
+_HEADER = 6
+_MOST_PARTS = 4  # requests for one identity: the three basic objects fit into one, or say so
 _GRACE_S = 0.5  # beside the timeout, for a fence or a pause of the line before the request goes
 
 
@@ -54,6 +67,26 @@ class _Question(Ask):
     def _settle(self, answer: bytes | Failure) -> None:
         if not self.answer.done():
             self.answer.set_result(answer)
+
+
+class _WhoQuestion(_Question):
+    """A question for the identity; its reply is as long as it says itself."""
+
+    __slots__ = ()
+
+    def extent(self, reply: bytes) -> int:
+        """By the lengths of the objects."""
+        return extent(reply)
+
+    def fits(self, frame: bytes) -> bool:
+        """By what was asked, and these lengths."""
+        return frame.startswith(self.head[4:], _HEADER) and extent(frame[_HEADER:]) == (
+            len(frame) - _HEADER
+        )
+
+    def good(self, frame: bytes) -> None:
+        """The reply from its unit on."""
+        self._settle(frame[_HEADER:])
 
 
 class Inquiry:
@@ -93,6 +126,11 @@ class Inquiry:
         """Where it asks, for people."""
         return self._settings.place
 
+    @property
+    def timeout_s(self) -> float:
+        """How long it waits for each answer."""
+        return self._settings.timeout / SECOND
+
     async def _join(self, lane: Lane) -> None:
         timeout_s = self._settings.timeout / SECOND
         try:
@@ -112,7 +150,27 @@ class Inquiry:
             DeviceLost: the place can no longer be reached.
         """
         block = Block(at.table, READ_FUNCTION[at.table], at.offset, count, range(0))
-        question = _Question(read_exchange(unit, block))
+        return await self._ask(unit, _Question(read_exchange(unit, block)))
+
+    async def identity(self, unit: int) -> Identity:
+        """Who a unit says it is; empty where it does not say.
+
+        Raises:
+            DeviceLost: the place can no longer be reached.
+        """
+        found: dict[int, str] = {}
+        first = 0
+        for _ in range(_MOST_PARTS):
+            answer = await self._ask(unit, _WhoQuestion(identity_exchange(unit, first)))
+            if isinstance(answer, Failure):
+                break
+            more, first = objects(answer)
+            found |= more
+            if not first:
+                break
+        return identity_of(found)
+
+    async def _ask(self, unit: int, question: _Question) -> bytes | Failure:
         lane = self._lane(unit)
         await self._join(lane)
         self.requests += 1
@@ -132,26 +190,39 @@ class UnitFinding:
     """What a unit has shown: where each table begins to answer, and which it does not know."""
 
     unit: int
+    identity: Identity
     begins: dict[Table, int] = field(default_factory=dict)
     unknown: tuple[Table, ...] = ()
     words: str = ""
 
 
-async def present_units(inquiry: Inquiry, units: Iterable[int]) -> AsyncIterator[int]:
-    """The units that answer, with data or with an exception of their own."""
+async def present_units(
+    inquiry: Inquiry, units: Iterable[int], tables: Sequence[Table] = TABLES[:1]
+) -> AsyncIterator[int]:
+    """The units that answer one of these tables, with data or with an exception of their own."""
     for unit in units:
-        answer = await inquiry.read(unit, ModbusAddress(Table.HOLDING, 0), 1)
-        if isinstance(answer, bytes) or _is_own(answer):
-            yield unit
+        for table in tables:
+            answer = await inquiry.read(unit, ModbusAddress(table, 0), 1)
+            if isinstance(answer, bytes) or _is_own(answer):
+                yield unit
+                break
+            if answer.trouble is Trouble.EXCEPTION:
+                break  # a gateway has said that nobody is there
 
 
-async def look_at(inquiry: Inquiry, unit: int) -> UnitFinding:
-    """Which tables of a unit answer, tried where makers like to begin."""
-    finding = UnitFinding(unit)
+async def look_at(inquiry: Inquiry, unit: int, places: Sequence[ModbusAddress] = ()) -> UnitFinding:
+    """Who a unit is and which of its tables answer.
+
+    Args:
+        inquiry: asks.
+        unit: whom.
+        places: where to look; without any, where makers like to begin.
+    """
+    finding = UnitFinding(unit, await inquiry.identity(unit))
     unknown: list[Table] = []
     said = ""
     for table in TABLES:
-        for start in STARTS:
+        for start in [p.offset for p in places if p.table is table] if places else STARTS:
             answer = await inquiry.read(unit, ModbusAddress(table, start), 1)
             if isinstance(answer, bytes):
                 finding.begins[table] = start

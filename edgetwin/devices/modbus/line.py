@@ -233,7 +233,7 @@ class Line(asyncio.Protocol):
             self._count_late(frame[6])
             return
         lane = ask.lane
-        is_right = frame.startswith(ask.head, 2) and len(frame) == ask.size
+        is_right = (frame.startswith(ask.head, 2) and len(frame) == ask.size) or ask.fits(frame)
         if not is_right and lane.debts.owed and lane.debts.doubt(frame[7]):
             lane.counters.late += 1  # it may be for an older request; this one stays open
             return

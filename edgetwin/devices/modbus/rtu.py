@@ -110,8 +110,8 @@ class RtuFramer:
         at = stream.find(head[0])
         while at >= 0:
             size = 0
-            if stream.startswith(head, at):
-                size = ask.size - _HEADER + _CRC
+            if stream.startswith(head, at) and (extent := ask.extent(stream[at:])):
+                size = extent + _CRC
             elif stream.startswith(refusal, at):
                 size = _REFUSAL
             if size and _is_whole(stream[at : at + size], size):
