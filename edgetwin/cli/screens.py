@@ -133,8 +133,30 @@ def _upstreams(office: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("upstream", f"{name} {state}; {_times(u['backlog'], 'record')} waiting"))
         if u.get("warning"):
             rows.append(("warning", f"{name}: {u['warning']}"))
+    rows += _challengers(office)
     if trouble := office.get("storage"):
         rows.append(("disk", f"refuses: {trouble}"))
+    return rows
+
+
+def _challengers(office: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the fleet's idea of normal says beside each machine's own detector."""
+    rows = []
+    for name, c in office.get("challengers", {}).items():
+        if not c["assets"]:
+            rows.append(("challenger", f"{name}: no ranges of {c['type']} yet"))
+            continue
+        rows.append(
+            (
+                "challenger",
+                f"{name}: {_times(c['windows'], 'window')} beside {c['assets']} of {c['type']}; "
+                f"not normal: both {c['both']}, only the fleet {c['challenger']}, only its own "
+                f"detector {c['detector']}",
+            )
+        )
+    for name, line in office.get("ranges", {}).items():
+        if refused := sum(line["refused"].values()):
+            rows.append(("warning", f"{name}: {_times(refused, 'message')} with ranges refused"))
     return rows
 
 

@@ -5,7 +5,7 @@ who is asked how often, what is watched, what may be written, where things go.
 """
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from edgetwin.config.compile.gateway import read
@@ -169,6 +169,7 @@ def _notes(plan: GatewayPlan) -> Iterator[str]:
     for upstream in plan.upstreams:
         yield from _missing(*_files(upstream.broker))
         yield from _asked(upstream.name, upstream.requests)
+        yield from _unusable(upstream.challenger.keys if upstream.challenger else ())
     for detector in plan.detectors:
         yield from _missing(detector.model)
 
@@ -178,8 +179,13 @@ def _asked(upstream: str, requests: RequestSettings | None) -> Iterator[str]:
         return
     if requests.unsigned:
         yield f"{upstream}: unsigned: whoever may publish at its broker can write the listed tags"
-    yield from _missing(*requests.keys)
-    for file in requests.keys:
+    yield from _unusable(requests.keys)
+
+
+def _unusable(keys: Iterable[Path]) -> Iterator[str]:
+    """Keys that are not there, or are none."""
+    for file in keys:
+        yield from _missing(file)
         try:
             if file.is_file():
                 read_public_key(file.read_bytes()[:LARGEST])

@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     ALARM = "alarm"
     ALARM_STATE = "alarm state"
     REQUEST = "request"
+    CHALLENGER = "challenger"
     GAP = "gap"
     STARTED = "started"
     STOPPED = "stopped"

@@ -13,6 +13,7 @@ from pathlib import Path
 from edgetwin.core.blocks import Limits, Span
 from edgetwin.core.expression import Expression
 from edgetwin.core.laws.law import Law
+from edgetwin.core.ranges import ChallengerSettings
 from edgetwin.core.tags import TagTable, TypedAsset
 
 SECOND = 1_000_000_000
@@ -356,7 +357,8 @@ class RequestSettings:
 class UpstreamPlan:
     """One upstream: where it goes, below which topic, and what is sent.
 
-    With ``sparkplug`` it speaks Sparkplug B and nothing else; topic, window and values are idle.
+    ``compress``: it offers to. With ``sparkplug`` it speaks Sparkplug B and nothing else; topic,
+    window, values and compress are idle.
     """
 
     name: str
@@ -366,6 +368,8 @@ class UpstreamPlan:
     values: bool = False
     sparkplug: SparkplugSettings | None = None
     requests: RequestSettings | None = None
+    compress: bool = False
+    challenger: ChallengerSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

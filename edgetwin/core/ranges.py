@@ -1,21 +1,14 @@
-"""The challenger: a second opinion on an asset, by what is normal for its type in a whole fleet.
+"""Ranges: what is normal for a type of machine over a whole fleet, as it travels to gateways.
 
-It looks at each window that is summed up anyway and only counts: it never alarms and never writes.
-What it says beside what the gateway's own detector said in the same window,
-
-    both        neither        only the challenger        only the detector
-
-shows a person whether the fleet's idea of normal would serve this machine; a machine that was worn
-when its own detector learned is one that only the challenger notices.
+Read strictly: who signs them may err, and what is not exactly of this form is refused.
 """
 
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-
-from edgetwin.core.jsontext import document
 
 KIND = "edgetwin fleet ranges"
 VERSION = 1
@@ -26,6 +19,14 @@ _EDGES = 4
 
 class NoRanges(ValueError):
     """What was sent are no ranges; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengerSettings:
+    """Whose ranges are taken, and how often the challenger is reported on (ns)."""
+
+    keys: tuple[Path, ...]
+    every: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +63,20 @@ class Ranges:
 
 def write(ranges: Ranges) -> bytes:
     """Ranges as JSON, to be signed."""
-    return document(
-        {
-            "v": VERSION,
-            "kind": KIND,
-            "type": ranges.type,
-            "made": ranges.made,
-            "window": ranges.window,
-            "assets": ranges.assets,
-            "tags": {
-                name: [each.low, each.mean_low, each.mean_high, each.high]
-                for name, each in ranges.tags.items()
-            },
-        }
-    )
+    edges = {
+        name: [float(f"{edge:.10g}") for edge in (e.low, e.mean_low, e.mean_high, e.high)]
+        for name, e in ranges.tags.items()
+    }
+    content = {
+        "v": VERSION,
+        "kind": KIND,
+        "type": ranges.type,
+        "made": ranges.made,
+        "window": ranges.window,
+        "assets": ranges.assets,
+        "tags": edges,
+    }
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
 def read(content: bytes) -> Ranges:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgetwin.core.challenger import Edges, Ranges
+from edgetwin.core.ranges import Edges, Ranges
 from edgetwin.core.reading import Floats
 
 KEPT = 300

@@ -33,6 +33,7 @@ from edgetwin.status.notify import Notifier
 from edgetwin.storage.state import StateDirectory
 
 if TYPE_CHECKING:
+    from edgetwin.runtime.ranges_line import RangesLines
     from edgetwin.runtime.reception import Reception
 
 log = logging.getLogger("edgetwin")
@@ -71,6 +72,7 @@ class Daemon:
         self.supervisors = [self._supervisor(device) for device in plan.devices]
         unsigned = self._reception.unsigned if self._reception else {}
         self.office = None if only_learn else Office(plan, self._frames, clock.now, unsigned)
+        self._ranges = _ranges_lines(plan, self.office)
         requests = Requests(self.field, clock.now, self.status)
         self._control = ControlServer(plan.state, requests.answer)
         self._notifier = Notifier()
@@ -89,6 +91,7 @@ class Daemon:
         recording = self._recorder.state if self._recorder else "off"
         office = self.office.status() if self.office else {}
         office |= {"requests": self._reception.status()} if self._reception else {}
+        office |= self._ranges.status() if self._ranges else {}
         found = report(parts, clock.now(), office, recording)
         return {**found, "frames_waiting": len(self._frames)}
 
@@ -97,10 +100,12 @@ class Daemon:
 
         Raises:
             AlreadyRunning, StorageError: the state directory cannot be had.
-            ConfigError: a key that requests are signed with cannot be used.
+            ConfigError: a key that requests or ranges are signed with cannot be used.
         """
         if self._reception:
             self._reception.load()
+        if self._ranges:
+            self._ranges.load()
         state = StateDirectory(self.plan.state)
         state.open()
         try:
@@ -136,6 +141,7 @@ class Daemon:
         jobs = [("learning", self.learning.run)]
         jobs += [("office", self.office.run)] if self.office else []
         jobs += self._reception.jobs if self._reception else []
+        jobs += self._ranges.jobs if self._ranges else []
         return [*jobs, ("recording", self._recorder.run)] if self._recorder else jobs
 
     async def _end(self, field: list[asyncio.Task[None]], office: list[asyncio.Task[None]]) -> None:
@@ -146,6 +152,8 @@ class Daemon:
         await self.field.settled(_LAST_WRITES_S)
         await _cancelled(field)
         await _cancelled(office)
+        if self._ranges:
+            self._ranges.close()
         if self._reception:
             await self._reception.end()
         if self._recorder:
@@ -187,6 +195,15 @@ def _reception(plan: GatewayPlan, turn: Callable[[Input], Frame]) -> "Reception 
     from edgetwin.runtime.reception import Reception  # noqa: PLC0415 - as above
 
     return Reception(plan, turn, clock.now)
+
+
+def _ranges_lines(plan: GatewayPlan, office: Office | None) -> "RangesLines | None":
+    """Where ranges of a fleet come from, if from anywhere; else cryptography stays away as well."""
+    if office is None or not any(upstream.challenger for upstream in plan.upstreams):
+        return None
+    from edgetwin.runtime.ranges_line import RangesLines  # noqa: PLC0415 - as above
+
+    return RangesLines(plan, office.challengers, clock.now)
 
 
 def _tick_period(plan: GatewayPlan) -> int:

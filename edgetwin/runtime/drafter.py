@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from edgetwin.core import payload
 from edgetwin.core.capture import Capturer, Part
+from edgetwin.core.challenger import Challenger
 from edgetwin.core.event import Event
 from edgetwin.core.follow import Follower
 from edgetwin.core.frame import Frame
@@ -46,6 +47,12 @@ def _stream(window: int, of: str = "") -> str:
     return f"summary-{of}-{window / SECOND:g}s" if of else f"summary-{window / SECOND:g}s"
 
 
+def _challengers(plan: GatewayPlan) -> tuple[Challenger, ...]:
+    """One for each machine of a type, if ranges of a fleet are taken from some upstream."""
+    every = [u.challenger.every for u in plan.upstreams if u.challenger]
+    return tuple(Challenger(each, plan.tags, min(every)) for each in plan.typed if every)
+
+
 class Drafter:
     """Gives drafts for each frame, in order.
 
@@ -68,6 +75,7 @@ class Drafter:
         self._capturer = Capturer(plan.detectors if native else (), plan.tags)
         self._ledger = Ledger(plan.tags)
         self._values = ValuesWriter(plan.tags)
+        self.challengers = _challengers(plan)
         self._journalled = any(tag.write for tag in plan.tags)
         self._number = 0
         self._wall = 0
@@ -134,8 +142,12 @@ class Drafter:
         missing = Gap("frames", expected, frame.number - 1, lost, reason)
         return [self.gap(missing, frame.at.wall)]
 
-    def _summaries(self, window: _Window, done: Iterable[Summary]) -> list[Draft]:
-        return [window.draft(each, payload.summary(each, self._birth)) for each in done]
+    def _summaries(self, window: _Window, done: tuple[Summary, ...]) -> list[Draft]:
+        drafts = [window.draft(each, payload.summary(each, self._birth)) for each in done]
+        for challenger in self.challengers:
+            told = (challenger.judge(each) for each in done)
+            drafts += self._events(event for event in told if event)
+        return drafts
 
     def _report(self, told: Told | None) -> list[Draft]:
         if told is None:

@@ -16,6 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from edgetwin.core.challenger import Challenger
 from edgetwin.core.errors import StorageError
 from edgetwin.core.frame import Frame
 from edgetwin.core.payload import Gap
@@ -140,6 +141,11 @@ class Office:
             log.warning("the last records stay in the outbox and go out after the next start")
         finally:
             self._store.end()
+
+    @property
+    def challengers(self) -> tuple[Challenger, ...]:
+        """Those that want ranges of a fleet; see ``runtime.ranges_line``."""
+        return self._drafter.challengers
 
     def status(self) -> dict[str, Any]:
         """For ``edgetwin status``: plain values only."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from edgetwin.core import challenger, payload
+from edgetwin.core import payload, ranges
 from edgetwin.core.plan import MqttSettings
 from edgetwin.fleet.births import Births
 from edgetwin.fleet.group import GroupLost, Member, Taken
@@ -90,13 +90,13 @@ class Sender:
             raise SystemExit(f"{key} is no Ed25519 key")
         self._key, self._kid = loaded, key.stem
 
-    async def send(self, ranges: challenger.Ranges, gateways: set[str]) -> bool:
+    async def send(self, told: ranges.Ranges, gateways: set[str]) -> bool:
         """One retained message for each gateway; whether all are acknowledged."""
-        token = seal(self._key, self._kid, challenger.write(ranges))
+        token = seal(self._key, self._kid, ranges.write(told))
         try:
-            await self._link.connect(Message("fleet/status", b"offline", retain=True))
+            await self._link.connect(None)
             for n, gateway in enumerate(sorted(gateways), 1):
-                self._link.publish(Message(f"{gateway}/ranges/{ranges.type}", token, retain=True))
+                self._link.publish(Message(f"{gateway}/ranges/{told.type}", token, retain=True))
                 if n % self._link.window == 0:
                     await asyncio.wait_for(self._link.settled(), _WAIT_S * 10)
             await asyncio.wait_for(self._link.settled(), _WAIT_S * 10)
@@ -131,7 +131,7 @@ async def tell(fleet: Fleet, sender: Sender, folder: Path, every_s: float, least
             if made is None:
                 continue
             sent = await sender.send(made, fleet.owners[type_])
-            (folder / f"ranges-{type_}.json").write_bytes(challenger.write(made))
+            (folder / f"ranges-{type_}.json").write_bytes(ranges.write(made))
             count = len(fleet.owners[type_])
             print(f"ranges of {made.assets} machines to {count} gateways: {sent}", flush=True)
 

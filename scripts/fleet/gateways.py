@@ -1,6 +1,6 @@
 """Many gateways in one process: real offices, drafters, outboxes and lines; frames made by hand.
 
-    gateways.py FOLDER FIRST COUNT SECONDS WINDOW PORT [PORT ...]
+    gateways.py FOLDER FIRST COUNT SECONDS WINDOW KEY PORT [PORT ...]
 
 Each has a state directory, an outbox and an MQTT connection of its own, to a node of its own first.
 All watch a pump of the type ``pump-40``; every gateway's pump is a little different, one in
@@ -28,13 +28,16 @@ from edgetwin.core.plan import (
     MqttSettings,
     UpstreamPlan,
 )
+from edgetwin.core.ranges import ChallengerSettings
 from edgetwin.core.reading import ReadingBatch
 from edgetwin.core.tags import Tag, TagKind, TagTable, TypedAsset
 from edgetwin.runtime import clock
 from edgetwin.runtime.frames import FrameQueue
 from edgetwin.runtime.office import Office
+from edgetwin.runtime.ranges_line import RangesLines
 
 SCAN_S = 0.2
+REPORT_S = 10
 TYPE = "pump-40"
 PUMP = ("p", "q", "i", "t")
 _NORMAL = np.array([4.2, 31.0, 12.0, 55.0])
@@ -83,7 +86,7 @@ def tag_table() -> TagTable:
     return TagTable((*measured, *told), {f"pump/{n}": i for i, n in enumerate(PUMP)})
 
 
-def make_plan(number: int, folder: Path, ports: list[int], window: int) -> GatewayPlan:
+def make_plan(number: int, folder: Path, ports: list[int], window: int, key: Path) -> GatewayPlan:
     """One gateway; its list of nodes begins with another one than its neighbour's."""
     name = f"gw-{number}"
     turned = ports[number % len(ports) :] + ports[: number % len(ports)]
@@ -94,7 +97,13 @@ def make_plan(number: int, folder: Path, ports: list[int], window: int) -> Gatew
         client_id=f"edgetwin-{name}",
         others=tuple(("127.0.0.1", port) for port in turned[1:]),
     )
-    cloud = UpstreamPlan("cloud", broker, f"edgetwin/{name}", window=window)
+    cloud = UpstreamPlan(
+        "cloud",
+        broker,
+        f"edgetwin/{name}",
+        window=window,
+        challenger=ChallengerSettings((key,), REPORT_S * SECOND),
+    )
     score, verdict = len(PUMP), len(PUMP) + 1
     return GatewayPlan(
         name,
@@ -116,6 +125,8 @@ class Gateway:
         self.plan = plan
         self.queue = FrameQueue()
         self.office = Office(plan, self.queue, clock.now)
+        self.ranges = RangesLines(plan, self.office.challengers, clock.now)
+        self.ranges.load()
         self._number = 0
         self._broken = False
 
@@ -136,6 +147,11 @@ class Gateway:
         """Records that the broker has not acknowledged."""
         told = self.office.status()
         return int(told["upstreams"]["cloud"]["backlog"]) + int(told["unsaved"])
+
+    def second_opinion(self) -> dict[str, object]:
+        """What its challenger has found, and what was true of its pump."""
+        found: dict[str, object] = dict(self.ranges.status()["challengers"]["pump"])
+        return {**found, "worn": self.pump.worn, "breaks": self.pump.number % 40 == 13}
 
     def produced(self) -> Iterator[tuple[str, int]]:
         """Each stream and its last number, as the disk has it."""
@@ -196,6 +212,7 @@ async def settle(gateways: list[Gateway]) -> None:
 async def live(gateways: list[Gateway], seconds: float) -> dict[str, float]:
     """Run them all for a time, then end them as a service manager does."""
     working = [asyncio.create_task(each.office.run()) for each in gateways]
+    working += [asyncio.create_task(run()) for each in gateways for _, run in each.ranges.jobs]
     watching = asyncio.create_task(watch(gateways))
     await drive(gateways, seconds)
     await settle(gateways)
@@ -203,23 +220,26 @@ async def live(gateways: list[Gateway], seconds: float) -> dict[str, float]:
     for task in working:
         task.cancel()
     await asyncio.gather(*working, return_exceptions=True)
+    for each in gateways:
+        each.ranges.close()
     await asyncio.gather(*(each.office.close() for each in gateways))
     return await watching
 
 
 def main() -> None:
     """Run this process's share."""
-    folder, first, count, seconds, window, *ports = sys.argv[1:]
+    folder, first, count, seconds, window, key, *ports = sys.argv[1:]
     logging.basicConfig(filename=Path(folder) / f"gateways-{first}.log", level=logging.INFO)
     nodes, span = [int(port) for port in ports], int(float(window) * SECOND)
     gateways = [
-        Gateway(n, make_plan(n, Path(folder), nodes, span))
+        Gateway(n, make_plan(n, Path(folder), nodes, span, Path(key)))
         for n in range(int(first), int(first) + int(count))
     ]
     found = asyncio.run(live(gateways, float(seconds)))
     print(json.dumps({"line": found}))
     for each in gateways:
-        print(json.dumps({"gateway": each.plan.name, "produced": dict(each.produced())}))
+        told = {"produced": dict(each.produced()), "challenger": each.second_opinion()}
+        print(json.dumps({"gateway": each.plan.name, **told}))
 
 
 if __name__ == "__main__":

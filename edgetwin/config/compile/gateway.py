@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgetwin.config.compile.alarms import compile_alarms
 from edgetwin.config.compile.assets import compile_assets
+from edgetwin.config.compile.challenger import compile_challengers
 from edgetwin.config.compile.classes import compile_classes
 from edgetwin.config.compile.devices import compile_devices
 from edgetwin.config.compile.draft import Draft
@@ -96,6 +97,7 @@ def _gateway(
     loops = compile_loops(section.loops, draft, control=section.control.enabled)
     classes = compile_classes(section, draft)
     upstreams = compile_upstreams(section, draft)
+    upstreams = compile_challengers(section, upstreams, assets.typed, draft)
     return GatewayPlan(
         name=section.gateway,
         state=state,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping as Table
 
-from edgetwin.config.kinds import NAME, PEER_NAME, SWITCH, TAG, TEXT, duration, size
+from edgetwin.config.kinds import NAME, PEER_NAME, SWITCH, TAG, TEXT, choice, duration, size
 from edgetwin.config.option import ListOf, MapOf, Record, Section, Variant, option, section
 from edgetwin.config.places import BROKER, FILE, LEVEL, TOPIC, Endpoint
 from edgetwin.config.schema.assets import Asset
@@ -73,6 +73,28 @@ class Requests(Section):
         "broker. It keeps warning.",
         example="true",
         default="false",
+    )
+
+
+@section
+class Challenger(Section):
+    """What is normal for the type of a machine over a whole fleet, as a second opinion in shadow.
+
+    It is counted how often it differs from the machine's own detector. It never alarms or writes.
+    """
+
+    noun = "challenger"
+
+    keys: tuple[str, ...] = option(
+        ListOf(FILE, 1, 16),
+        "Public keys (Ed25519, PEM): ranges are signed by one of them.",
+        example="[/etc/edgetwin/fleet.pem]",
+    )
+    report: int = option(
+        duration("1 s", "31 d"),
+        "How often an event tells how the two agreed.",
+        example="1 d",
+        default="1 h",
     )
 
 
@@ -151,11 +173,23 @@ class Upstream(Section):
     values: bool = option(
         SWITCH, "Send every value too, not only summaries.", example="true", default="false"
     )
+    compression: str = option(
+        choice("off", "gzip", what="compression"),
+        "gzip: offer to compress records for readers who ask for it (MQTT 5 only).",
+        example="gzip",
+        default="off",
+    )
     sparkplug: Sparkplug | None = option(
         Record(Sparkplug),
         "Speak Sparkplug B instead of edgetwin's own JSON: births, changes, deaths.",
         example="{group: plant-1}",
         unless="edgetwin's own JSON",
+    )
+    challenger: Challenger | None = option(
+        Record(Challenger),
+        "Take signed ranges of the fleet from here for assets with a type.",
+        example="{keys: [/etc/edgetwin/fleet.pem]}",
+        unless="no ranges are listened to",
     )
     requests: Requests | None = option(
         Record(Requests),

@@ -7,7 +7,7 @@ from edgetwin.core.event import EventKind
 MEANINGS: Mapping[EventKind, str] = {
     EventKind.DEVICE_LOST: "a device does not answer any more; its tags are bad",
     EventKind.DEVICE_BACK: "it answers again",
-    EventKind.OVERRUN: "a scan does not keep up, so that some were left out: `scan`, `tags`, `due`, "
+    EventKind.OVERRUN: "a scan does not keep up, and some were left out: `scan`, `tags`, `due`, "
     "`skipped`, `thinned`",
     EventKind.OVERRUN_OVER: "it keeps up again: the same",
     EventKind.TAG_BAD: "tags of a device went bad together: `quality`, `tags` (how many)",
@@ -26,9 +26,13 @@ MEANINGS: Mapping[EventKind, str] = {
     EventKind.ANOMALY_CLEARED: "it behaves as it did again: `duration_s`, `peak`",
     EventKind.ALARM: "an alarm is on, and nobody has acknowledged it: `tag`, `state`, `before`, "
     "`value`, `limit`, `priority` (1 is the highest), `advice`",
-    EventKind.ALARM_STATE: "any other change of an alarm: the same, and `by` where a person did it",
-    EventKind.REQUEST: "what became of a request from the cloud: `request`, `by`, `state`, `reason`, "
-    "and what was asked",
+    EventKind.ALARM_STATE: "any other change of an alarm: the same; `by` where a person did it",
+    EventKind.REQUEST: "what became of a request from the cloud: `request`, `by`, `state`, "
+    "`reason`, and what was asked",
+    EventKind.CHALLENGER: "how the fleet's idea of normal and the gateway's own detector agreed "
+    "about an asset, told now and then: `windows`, of which `both`, `challenger` (only the fleet's), "
+    "`detector` (only its own) or `neither` found it not normal; `tag` (most often outside), "
+    "`assets` (how many machines speak in the ranges), `made` (UTC ms, of the ranges)",
     EventKind.GAP: "frames or records are missing",
     EventKind.STARTED: "the gateway has started",
     EventKind.STOPPED: "the gateway stops",
