@@ -14,7 +14,7 @@ for subscribers and tests.
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -75,10 +75,17 @@ class Gap:
 # ---------------------------------------------------------------- writing
 
 
-def birth(gateway: str, boot: int, tags: TagTable, typed: Iterable[TypedAsset] = ()) -> Birth:
+def birth(
+    gateway: str,
+    boot: int,
+    tags: TagTable,
+    typed: Iterable[TypedAsset] = (),
+    encodings: Sequence[str] = (),
+) -> Birth:
     """All names, units, types and ranges in order of index, and the words for the quality codes.
 
-    Machines of a type are told by their own names for their tags.
+    Machines of a type are told by their own names for their tags. ``encodings`` are the content
+    types on offer, if there is a choice.
     """
     entries = [_entry(tag) for tag in tags]
     machines = [_machine(each) for each in typed]
@@ -92,6 +99,7 @@ def birth(gateway: str, boot: int, tags: TagTable, typed: Iterable[TypedAsset] =
         "qualities": {str(int(q)): q.words for q in Quality},
         "tags": entries,
         **({"assets": machines} if machines else {}),
+        **({"encodings": list(encodings)} if encodings else {}),
     }
     return Birth(digest, document(content))
 

@@ -369,6 +369,7 @@ class UpstreamPlan:
     sparkplug: SparkplugSettings | None = None
     requests: RequestSettings | None = None
     compress: bool = False
+    compress: bool = False
     challenger: ChallengerSettings | None = None
 
 

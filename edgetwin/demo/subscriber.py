@@ -15,6 +15,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edgetwin.core import payload
+from edgetwin.core.encoding import expand
 
 Message: TypeAlias = dict[str, Any]
 
@@ -41,7 +42,7 @@ class Received:
     def take(self, topic: str, raw: bytes) -> None:
         """Sort one message in. What is no message of edgetwin is left alone."""
         try:
-            message = payload.read(raw)
+            message = payload.read(expand(raw))
         except ValueError:
             return
         self.messages += 1

@@ -15,15 +15,17 @@ import random
 from collections.abc import Callable
 
 from edgetwin.core import payload
+from edgetwin.core.encoding import PLAIN
 from edgetwin.core.errors import StorageError
 from edgetwin.core.payload import Gap
 from edgetwin.core.plan import SECOND, GatewayPlan, UpstreamPlan
 from edgetwin.core.reading import Instant
 from edgetwin.runtime.lanes import Lane, Lanes, Pace
+from edgetwin.runtime.packing import Packing
 from edgetwin.storage.outbox import Done, Record
 from edgetwin.storage.store import Store
-from edgetwin.upstream.mqtt import MqttLink
 from edgetwin.upstream.mqtt_dial import Message, exposed
+from edgetwin.upstream.mqtt_listen import ListeningLink
 from edgetwin.upstream.mqtt_refusal import LinkLost, Refused
 
 log = logging.getLogger(__name__)
@@ -73,7 +75,8 @@ class Forwarder:
         self._on_gap = on_gap
         self._on_ready = on_ready
         self.wants_closing = False
-        self._link = MqttLink(plan.broker, self._landed)
+        self._packing = Packing(plan.name, plan.topic, offered=plan.compress)
+        self._link = ListeningLink(plan.broker, self._packing.hear, self._landed)
         self._wake = asyncio.Event()
         self._lanes = Lanes(0)
         self._pace = Pace(_LEAST_PACE)
@@ -152,14 +155,27 @@ class Forwarder:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._link.lost(), name=f"{self.name} line")
                 group.create_task(self._pump(), name=f"{self.name} pump")
+                if self._packing.offered and self._link.speaks_v5:
+                    group.create_task(self._ask_readers(), name=f"{self.name} readers")
         except* LinkLost as lost:
             causes += lost.exceptions
         return next(cause for cause in causes if isinstance(cause, LinkLost))
 
+    async def _ask_readers(self) -> None:
+        """Listen for what they accept; who may not listen goes on without."""
+        try:
+            await self._link.subscribe([self._packing.topic])
+        except Refused:
+            text = "upstream %s: this user may not read %s, so nothing is compressed"
+            log.warning(text, self.name, self._packing.topic)
+
     def _greet(self) -> None:
         self._begin()
+        self._packing.begin()
         boot = self._store.outbox.boot
-        born = payload.birth(self._gateway.name, boot, self._gateway.tags, self._gateway.typed)
+        whole = self._gateway
+        offered = self._packing.encodings if self._link.speaks_v5 else ()
+        born = payload.birth(whole.name, boot, whole.tags, whole.typed, offered)
         here = payload.status(
             self._gateway.name, boot, online=True, cause="connected", birth_id=born.id
         )
@@ -191,7 +207,7 @@ class Forwarder:
         return self._retained("status", gone)
 
     def _retained(self, kind: str, content: bytes) -> Message:
-        return Message(f"{self.plan.topic}/{kind}", content, retain=True)
+        return Message(f"{self.plan.topic}/{kind}", content, retain=True, content_type=PLAIN)
 
     # ------------------------------------------------------------ records
 
@@ -253,8 +269,9 @@ class Forwarder:
             lane.ended = lane.until is not None
             return 0, 0
         records = await self._store.read(self.name, lane.sent, room, head)
-        for record in records:
-            self._send(record, lane)
+        packed = await self._packing.pack([record.payload for record in records])
+        for record, (content, kind) in zip(records, packed, strict=True):
+            self._send(record, Message(self._topic(record), content, content_type=kind), lane)
         lane.ended = lane.until is not None and len(records) < room
         return len(records), sum(len(record.body) for record in records)
 
@@ -263,16 +280,18 @@ class Forwarder:
         self._log = self._store.outbox.log
         self._lanes = Lanes(self._store.outbox.cursors.get(self.name, 0))
 
-    def _send(self, record: Record, lane: Lane) -> None:
+    def _topic(self, record: Record) -> str:
+        return f"{self.plan.topic}/{record.kind}"
+
+    def _send(self, record: Record, message: Message, lane: Lane) -> None:
         if self._lanes.is_known(record.position):
             lane.sent = record.position
             return
-        topic = f"{self.plan.topic}/{record.kind}"
-        content = record.payload
-        if len(content) + len(topic) + _HEADER_BYTES > self._link.largest:
-            self._skip(record, lane, len(content))
+        size = len(message.payload)
+        if size + len(message.topic) + _HEADER_BYTES > self._link.largest:
+            self._skip(record, lane, size)
             return
-        lane.take_off(self._link.publish(Message(topic, content)), record.position)
+        lane.take_off(self._link.publish(message), record.position)
 
     def _skip(self, record: Record, lane: Lane, size: int) -> None:
         reason = f"{size} bytes are more than the broker takes ({self._link.largest})"

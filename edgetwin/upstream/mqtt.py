@@ -25,7 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edgetwin.core.plan import MqttSettings
 from edgetwin.upstream.cluster import Cluster, none_left
-from edgetwin.upstream.mqtt_dial import V5, V311, Message, dial, in_thread
+from edgetwin.upstream.mqtt_dial import V5, V311, Message, content_type, dial, in_thread
 from edgetwin.upstream.mqtt_refusal import (
     HungUp,
     LinkLost,
@@ -104,7 +104,10 @@ class MqttLink:
         """
         if self._client is None or self._why is not None:
             raise self._why or LinkLost(f"{place(self.settings)}: not connected")
-        info = self._client.publish(message.topic, message.payload, message.qos, message.retain)
+        told = content_type(message) if self.speaks_v5 else None
+        info = self._client.publish(
+            message.topic, message.payload, message.qos, message.retain, told
+        )
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise self._fail(LinkLost(f"{place(self.settings)}: {info.rc.name}"))
         now = asyncio.get_running_loop().time()
@@ -113,6 +116,11 @@ class MqttLink:
             self._settled.clear()
         self._watch_writes()
         return info.mid
+
+    @property
+    def speaks_v5(self) -> bool:
+        """Whether this connection is one of MQTT 5, and no older."""
+        return self._client is not None and self._client.protocol is V5
 
     async def settled(self) -> None:
         """Wait until everything published is acknowledged.

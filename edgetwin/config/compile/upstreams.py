@@ -40,7 +40,14 @@ def _upstream(
     )
     template = section.topic or "edgetwin/{gateway}"
     topic = fill(template, gateway, known, section.place("topic"), draft)
-    plan = UpstreamPlan(name, broker, topic, section.window, section.values)
+    plan = UpstreamPlan(
+        name,
+        broker,
+        topic,
+        section.window,
+        section.values,
+        compress=section.compression != "off",
+    )
     if section.sparkplug is None:
         return plan
     return replace(plan, sparkplug=_sparkplug(section, section.sparkplug, gateway, draft))
@@ -49,8 +56,8 @@ def _upstream(
 def _sparkplug(
     section: Upstream, wanted: Sparkplug, gateway: str, draft: Draft
 ) -> SparkplugSettings:
-    for key in ("topic", "values"):
-        if getattr(section, key):
+    for key in ("topic", "values", "compression"):
+        if getattr(section, key) not in {None, False, "off"}:
             text = f"{key} has no meaning in Sparkplug, which has topics of its own. Leave it out"
             draft.problems.at(section.place(key), text)
     twins = _same_but_case(tag.name for tag in draft.tags)

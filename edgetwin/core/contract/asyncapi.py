@@ -6,6 +6,7 @@ from typing import Any
 from edgetwin.core.contract.kinds import MESSAGES
 from edgetwin.core.contract.message import Direction, Message
 from edgetwin.core.contract.schema import schema
+from edgetwin.core.encoding import GZIP, PLAIN
 from edgetwin.core.payload import VERSION
 
 _MQTT = "0.2.0"
@@ -18,7 +19,8 @@ _ABOUT = (
     "Names, units and types travel once, in the retained birth; after that a tag is its place in "
     "the birth's list. Each record carries a stream and a number in it, so that a subscriber can "
     "prove that nothing is missing and nothing is doubled. All times are milliseconds since 1970, "
-    "UTC. The prose is docs/upstream.md; this document is rendered from edgetwin/core/contract."
+    f"UTC. A record of content type {GZIP} is the same, compressed: see the channel accept. "
+    "The prose is docs/upstream.md; this document is rendered from edgetwin/core/contract."
 )
 _TOPIC = (
     "What all topics of a gateway begin with, one level or several: the option topic: of its "
@@ -37,7 +39,7 @@ def document(topic: str = "", host: str = "", *, tls: bool = True) -> dict[str, 
             "description": _ABOUT,
             "license": {"name": "Apache-2.0"},
         },
-        "defaultContentType": "application/json",
+        "defaultContentType": PLAIN,
         "servers": {"broker": _server(host, tls=tls)},
         "channels": {each.suffix: _channel(each, address) for each in MESSAGES.values()},
         "operations": dict(map(_operation, MESSAGES.values())),
@@ -92,7 +94,7 @@ def _message(message: Message, *, whole: bool) -> dict[str, Any]:
         "name": message.suffix,
         "title": message.title,
         "summary": f"{message.when[0].upper()}{message.when[1:]}.",
-        "contentType": "application/json",
+        "contentType": PLAIN,
         "payload": {"schemaFormat": _SCHEMA, "schema": content},
         "examples": [{"payload": dict(message.example)}],
         "tags": [{"name": tag} for tag in _tags(message)],

@@ -4,10 +4,21 @@ from collections.abc import Mapping
 
 from edgetwin.core.contract.message import Message
 from edgetwin.core.contract.records import CAPTURE, CLOSED, EVENT, GAP, REPORT, SUMMARY, VALUES
-from edgetwin.core.contract.retained import BIRTH_MESSAGE, STATUS
+from edgetwin.core.contract.retained import ACCEPT, BIRTH_MESSAGE, STATUS
 
 MESSAGES: Mapping[str, Message] = {
     each.suffix: each
-    for each in (BIRTH_MESSAGE, STATUS, SUMMARY, REPORT, EVENT, CAPTURE, VALUES, GAP, CLOSED)
+    for each in (
+        BIRTH_MESSAGE,
+        STATUS,
+        SUMMARY,
+        REPORT,
+        EVENT,
+        CAPTURE,
+        VALUES,
+        GAP,
+        CLOSED,
+        ACCEPT,
+    )
 }
 """By the last level of their topic."""

@@ -1,6 +1,6 @@
-"""What the broker keeps for those who come later: the birth, which explains, and the status."""
+"""What the broker keeps for those who come later: birth, status, and what readers accept."""
 
-from edgetwin.core.contract.message import Field, Message
+from edgetwin.core.contract.message import Direction, Field, Message
 from edgetwin.core.contract.shape import (
     BIRTH,
     NAMED,
@@ -15,6 +15,7 @@ from edgetwin.core.contract.shape import (
     told,
     whole,
 )
+from edgetwin.core.encoding import GZIP
 from edgetwin.core.payload import VERSION
 from edgetwin.core.quality import Quality
 from edgetwin.core.tags import ReportBy, TagKind, ValueType
@@ -103,6 +104,12 @@ BIRTH_MESSAGE = Message(
             "The words for the codes of quality: below 64 good, from 128 on bad, else uncertain.",
         ),
         Field("tags", array(_TAG), "All tags, in the order that later messages count in."),
+        Field(
+            "encodings",
+            array(NAMED),
+            "The content types on offer, where there is a choice: see accept.",
+            optional=True,
+        ),
         Field("assets", array(_ASSET), "The machines of a type, if there are any.", optional=True),
     ),
     example={
@@ -155,4 +162,26 @@ STATUS = Message(
         "boot": 3,
         "birth": "0c2f5a9be113",
     },
+)
+
+ACCEPT = Message(
+    suffix="accept",
+    title="Accept",
+    when="whenever readers have agreed on it; the gateway listens with `compression: gzip`",
+    text="What all readers of this topic can read besides plain JSON. Publish it retained; take it "
+    "back (an empty retained message) and everything is plain again. Only MQTT 5 tells the content "
+    "type of a message, so only there records of 1,000 bytes and more are compressed. Whatever "
+    "else comes here is ignored.",
+    retained=True,
+    stored=False,
+    direction=Direction.HEARD,
+    fields=(
+        V,
+        Field(
+            "accept",
+            {**array({"type": "string", "maxLength": 100}), "maxItems": 16},
+            "Content types; those the gateway does not know mean nothing.",
+        ),
+    ),
+    example={"v": VERSION, "accept": [GZIP]},
 )
