@@ -1,4 +1,4 @@
-"""Commands of a Sparkplug host through daemon, broker and device: obeyed only if allowed by name."""
+"""Commands of a Sparkplug host through daemon, broker and device: obeyed only if so configured."""
 
 import time
 
