@@ -18,7 +18,6 @@ stream not to be trusted ends the connection, and with it the stay of every lane
 import asyncio
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from time import monotonic
 from typing import Protocol, cast
 
 from edgetwin.devices.modbus import words
@@ -169,7 +168,7 @@ class Line(asyncio.Protocol):
 
     def _launch(self, ask: Ask) -> bytes:
         number = next(self._numbers)
-        lane, now = ask.lane, monotonic()  # asyncio's own clock, a call less
+        lane, now = ask.lane, self._loop.time()
         air_s = 0.0 if self._framing.numbered else self._framing.air_s(ask)
         ask.deadline = deadline = now + lane.timeout_s + air_s
         lane.counters.requests += 1
