@@ -134,9 +134,28 @@ def _upstreams(office: dict[str, Any]) -> list[tuple[str, str]]:
         if u.get("warning"):
             rows.append(("warning", f"{name}: {u['warning']}"))
     rows += _challengers(office)
+    rows += _requests(office)
     if trouble := office.get("storage"):
         rows.append(("disk", f"refuses: {trouble}"))
     return rows
+
+
+def _requests(office: dict[str, Any]) -> list[tuple[str, str]]:
+    """Who may ask from upstream, and what became of what was asked."""
+    rows = []
+    for name, r in office.get("requests", {}).items():
+        deaf = r.get("error") or "connecting"
+        state = "listens" if r.get("connected", True) else f"does not listen: {deaf}"
+        ended = _counts(r["ended"])
+        refused = f"; {sum(r['refused'].values())} refused{_counts(r['refused'])}"
+        rows.append(("requests", f"{name} {state}; {r['taken']} taken{ended}{refused}"))
+    return rows
+
+
+def _counts(by_word: dict[str, int]) -> str:
+    """`` (2 applied, 1 invalid)``, the most frequent first; nothing for nothing."""
+    told = sorted(by_word.items(), key=lambda each: -each[1])
+    return f" ({', '.join(f'{count} {word}' for word, count in told)})" if told else ""
 
 
 def _challengers(office: dict[str, Any]) -> list[tuple[str, str]]:
