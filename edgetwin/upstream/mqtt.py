@@ -38,7 +38,7 @@ from edgetwin.upstream.mqtt_refusal import (
 
 _CONNECT_S = 10.0
 _TICK_S = 1.0
-_SLICE_S, _STRANGERS = 0.05, 100
+_SLICE_S, _STRANGERS = 0.05, 20
 _NO_LIMIT = 268_435_455  # the largest packet MQTT can frame at all
 
 
@@ -238,9 +238,9 @@ class MqttLink:
         return line.fileno() >= 0 and line.pending() > 0
 
     def _hear_strangers(self) -> None:
-        """What is no PUBACK is heard a hundred times in 50 ms; then the line has to wait.
+        """What is no PUBACK is heard twenty times in 50 ms; then the line has to wait.
 
-        A broker that is made to flood us costs control nothing but 2,000 short readings a second.
+        A broker that is made to flood us costs control nothing but 400 short readings a second.
         """
         loop = asyncio.get_running_loop()
         if loop.time() - self._slice > _SLICE_S:
