@@ -1,5 +1,6 @@
 """The AsyncAPI 3.0 document: topics, messages and who sends them, for tools and for people."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,13 @@ _MQTT = "0.2.0"
 """The version of AsyncAPI's binding for MQTT."""
 
 _SCHEMA = "application/schema+json;version=draft-2020-12"
+
+_JOSE = "application/jose"
+"""JWS in its compact form (RFC 7515 §9.2.1)."""
+
+_PARAMETERS = "#/components/parameters"
+_PART = re.compile(r"\{(\w+)\}")
+_TYPE = {"description": "A type of machine, as assets say it.", "examples": ["pump-40"]}
 
 _ABOUT = (
     "What an edgetwin gateway says over MQTT: one JSON object per message, QoS 1, below one topic. "
@@ -44,7 +52,7 @@ def document(topic: str = "", host: str = "", *, tls: bool = True) -> dict[str, 
         "channels": {each.suffix: _channel(each, address) for each in MESSAGES.values()},
         "operations": dict(map(_operation, MESSAGES.values())),
         "components": {
-            **({} if topic else {"parameters": {"topic": _topic()}}),
+            "parameters": {**({} if topic else {"topic": _topic()}), "type": _TYPE},
             "messages": {s: _message(m, whole=bool(topic)) for s, m in MESSAGES.items()},
         },
     }
@@ -64,13 +72,15 @@ def _topic() -> dict[str, Any]:
 
 
 def _channel(message: Message, address: str) -> dict[str, Any]:
-    parameters = {"topic": {"$ref": "#/components/parameters/topic"}}
+    parameters = {} if address != "{topic}" else {"topic": {"$ref": f"{_PARAMETERS}/topic"}}
+    for name in _PART.findall(message.levels):
+        parameters[name] = {"$ref": f"{_PARAMETERS}/{name}"}
     return {
-        "address": f"{address}/{message.suffix}",
+        "address": f"{address}/{message.suffix}{message.levels}",
         "title": message.title,
         "description": message.text,
         "messages": {message.suffix: {"$ref": f"#/components/messages/{message.suffix}"}},
-        **({"parameters": parameters} if address == "{topic}" else {}),
+        **({"parameters": parameters} if parameters else {}),
     }
 
 
@@ -90,13 +100,15 @@ def _operation(message: Message) -> tuple[str, dict[str, Any]]:
 
 def _message(message: Message, *, whole: bool) -> dict[str, Any]:
     content = schema(message) if whole else {"$ref": f"./schemas/{message.suffix}.json"}
+    if message.signed:
+        content = {"type": "string", "contentMediaType": _JOSE, "contentSchema": content}
     return {
         "name": message.suffix,
         "title": message.title,
         "summary": f"{message.when[0].upper()}{message.when[1:]}.",
-        "contentType": PLAIN,
+        "contentType": _JOSE if message.signed else PLAIN,
         "payload": {"schemaFormat": _SCHEMA, "schema": content},
-        "examples": [{"payload": dict(message.example)}],
+        **({} if message.signed else {"examples": [{"payload": dict(message.example)}]}),
         "tags": [{"name": tag} for tag in _tags(message)],
     }
 
@@ -106,3 +118,5 @@ def _tags(message: Message) -> Iterator[str]:
         yield "retained"
     if message.stored:
         yield "record"
+    if message.signed:
+        yield "signed"

@@ -30,7 +30,7 @@ MEANINGS: Mapping[EventKind, str] = {
     EventKind.REQUEST: "what became of a request from the cloud: `request`, `by`, `state`, "
     "`reason`, and what was asked",
     EventKind.CHALLENGER: "how the fleet's idea of normal and the gateway's own detector agreed "
-    "about an asset, told now and then: `windows`, of which `both`, `challenger` (only the fleet's), "
+    "about an asset, told now and then: of its `windows` `both`, `challenger` (only the fleet's), "
     "`detector` (only its own) or `neither` found it not normal; `tag` (most often outside), "
     "`assets` (how many machines speak in the ranges), `made` (UTC ms, of the ranges)",
     EventKind.GAP: "frames or records are missing",

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from edgetwin.core.contract.heard import ACCEPT, RANGES, REPLY, REQUEST
 from edgetwin.core.contract.message import Message
 from edgetwin.core.contract.records import CAPTURE, CLOSED, EVENT, GAP, REPORT, SUMMARY, VALUES
-from edgetwin.core.contract.retained import ACCEPT, BIRTH_MESSAGE, STATUS
+from edgetwin.core.contract.retained import BIRTH_MESSAGE, STATUS
 
 MESSAGES: Mapping[str, Message] = {
     each.suffix: each
@@ -19,6 +20,9 @@ MESSAGES: Mapping[str, Message] = {
         GAP,
         CLOSED,
         ACCEPT,
+        REQUEST,
+        REPLY,
+        RANGES,
     )
 }
 """By the last level of their topic."""

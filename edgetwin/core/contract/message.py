@@ -31,8 +31,9 @@ class Field:
 class Message:
     """One kind of message: a JSON object of exactly these fields, below ``TOPIC/suffix``.
 
-    ``stored``: a record, with stream and sequence, from the outbox on disk. ``example`` is a whole
-    one.
+    ``stored``: a record, with stream and sequence, from the outbox on disk. ``signed``: it travels
+    as JWS. ``one_of``: exactly one of these optional fields is there. ``levels``: what follows the
+    suffix in its topic. ``example`` is a whole one.
     """
 
     suffix: str
@@ -44,4 +45,7 @@ class Message:
     retained: bool = False
     stored: bool = True
     qos: int = 1
+    signed: bool = False
+    one_of: tuple[str, ...] = ()
+    levels: str = ""
     direction: Direction = Direction.SENT

@@ -1,6 +1,6 @@
-"""What the broker keeps for those who come later: birth, status, and what readers accept."""
+"""What the broker keeps for those who come later: the birth, which explains, and the status."""
 
-from edgetwin.core.contract.message import Direction, Field, Message
+from edgetwin.core.contract.message import Field, Message
 from edgetwin.core.contract.shape import (
     BIRTH,
     NAMED,
@@ -15,7 +15,6 @@ from edgetwin.core.contract.shape import (
     told,
     whole,
 )
-from edgetwin.core.encoding import GZIP
 from edgetwin.core.payload import VERSION
 from edgetwin.core.quality import Quality
 from edgetwin.core.tags import ReportBy, TagKind, ValueType
@@ -162,26 +161,4 @@ STATUS = Message(
         "boot": 3,
         "birth": "0c2f5a9be113",
     },
-)
-
-ACCEPT = Message(
-    suffix="accept",
-    title="Accept",
-    when="whenever readers have agreed on it; the gateway listens with `compression: gzip`",
-    text="What all readers of this topic can read besides plain JSON. Publish it retained; take it "
-    "back (an empty retained message) and everything is plain again. Only MQTT 5 tells the content "
-    "type of a message, so only there records of 1,000 bytes and more are compressed. Whatever "
-    "else comes here is ignored.",
-    retained=True,
-    stored=False,
-    direction=Direction.HEARD,
-    fields=(
-        V,
-        Field(
-            "accept",
-            {**array({"type": "string", "maxLength": 100}), "maxItems": 16},
-            "Content types; those the gateway does not know mean nothing.",
-        ),
-    ),
-    example={"v": VERSION, "accept": [GZIP]},
 )

@@ -21,5 +21,6 @@ def schema(of: Message) -> dict[str, Any]:
         "title": of.title,
         "description": of.text,
         **record(*of.fields),
+        **({"oneOf": [{"required": [name]} for name in of.one_of]} if of.one_of else {}),
         "examples": [dict(of.example)],
     }

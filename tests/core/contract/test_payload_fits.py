@@ -7,14 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetwin.core import payload, thin
+from edgetwin.core import payload, ranges, thin
 from edgetwin.core.capture import Part, Row
 from edgetwin.core.contract.kinds import MESSAGES
 from edgetwin.core.door import Point
 from edgetwin.core.event import Event, EventKind
 from edgetwin.core.quality import Quality
+from edgetwin.core.ranges import Edges, Ranges
+from edgetwin.core.ranges import read as read_ranges
 from edgetwin.core.reading import ReadingBatch
+from edgetwin.core.remote import State
 from edgetwin.core.report import Told
+from edgetwin.core.request import BadRequest, Reply, write_reply
+from edgetwin.core.request import read as read_request
 from edgetwin.core.summary import Columns, Summary
 from edgetwin.core.tags import (
     Counter,
@@ -177,6 +182,59 @@ def test_gap(fits, missing, wall):
 @given(numbers=st.integers(0, 1 << 60), wall=TIMES)
 def test_closed(fits, numbers, wall):
     fits("closed", payload.closed({"event@5f3a9c": numbers, "gap@5f3a9c.2": 1}, wall))
+
+
+def wrong(validators, kind, message):
+    return [each.message for each in validators[kind].iter_errors(json.loads(message))]
+
+
+REPLIES = st.builds(
+    Reply,
+    TEXTS,
+    st.integers(0, 1 << 53),
+    TEXTS,
+    st.sampled_from(State),
+    TEXTS,
+    st.sampled_from(
+        [
+            (),
+            (("by", "Anna"), ("tag", "skid/speed"), ("value", 1200.0), ("read_back", 1199.5)),
+            (("by", "Anna"), ("loop", "pressure"), ("mode", "auto")),
+        ]
+    ),
+)
+
+
+@given(reply=REPLIES, wall=TIMES)
+def test_reply(validators, reply, wall):
+    assert wrong(validators, "reply", write_reply(reply, "pump-7", wall)) == []
+
+
+EDGES = st.lists(st.floats(-1e299, 1e299), min_size=4, max_size=4).map(sorted)
+
+
+@given(edges=EDGES, name=st.text(min_size=1))
+def test_ranges_are_read_as_they_are_declared(validators, edges, name):
+    made = Ranges("pump-40", 1, 10_000, 3, {name: Edges(*edges)})
+    assert wrong(validators, "ranges", ranges.write(made)) == []
+    assert read_ranges(ranges.write(made)).type == "pump-40"
+
+
+def test_request_is_read_as_it_is_declared():
+    example = dict(MESSAGES["request"].example)
+    assert read_request(json.dumps(example).encode()).by == example["by"]
+    del example["write"]
+    loop = {**example, "loop": {"loop": "pressure", "mode": "auto"}}
+    assert read_request(json.dumps(loop).encode()).wanted.loop == "pressure"
+
+
+@pytest.mark.parametrize("more", [{"loop": {"loop": "l", "mode": "auto"}}, {"write": None}])
+def test_request_for_both_or_for_neither_is_refused_by_schema_and_parser(validators, more):
+    message = {**MESSAGES["request"].example, **more}
+    message = {name: value for name, value in message.items() if value is not None}
+    assert wrong(validators, "request", json.dumps(message)) != []
+    with pytest.raises(BadRequest):
+        read_request(json.dumps(message).encode())
 
 
 def test_nothing_that_is_no_number_gets_in(validators):
