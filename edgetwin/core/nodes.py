@@ -14,7 +14,8 @@ class NodeAddress:
     ``uri`` is resolved anew on each session; without one, ``namespace``.
 
     ``kind`` is ``i`` (numeric), ``s`` (string), ``g`` (GUID) or ``b`` (opaque, base64). ``element``
-    picks one element of an array, as an index range (``3``; of a matrix ``1,2``).
+    picks one element of an array, as an index range (``3``; of a matrix ``1,2``). ``of_array``: the
+    elements before and behind it are tags as well, and all come with one read of the array.
     """
 
     kind: str
@@ -22,6 +23,7 @@ class NodeAddress:
     uri: str = ""
     namespace: int = 0
     element: str = ""
+    of_array: bool = False
 
     def __str__(self) -> str:
         """The standard text form; an element in brackets behind it."""
@@ -70,11 +72,12 @@ class PathAddress:
     """An OPC UA node by its way from the folder Objects (OPC 10000-4 annex A).
 
     It is followed anew on each session: node ids may change, the names are what stays. Forms are
-    those of ``NodeAddress``: a URI, or an index; and ``element``.
+    those of ``NodeAddress``: a URI, or an index; ``element`` and ``of_array``.
     """
 
     steps: tuple[Step, ...]
     element: str = ""
+    of_array: bool = False
 
     @property
     def parent(self) -> "PathAddress":

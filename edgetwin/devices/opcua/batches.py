@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import Floats, Indices, ReadingBatch, Scalar
 from edgetwin.core.tags import TagTable
-from edgetwin.devices.opcua.columns import ALONE, Columns
+from edgetwin.devices.opcua.arrays import Arrays
+from edgetwin.devices.opcua.columns import ALONE, Array, Columns
 
 
 class Batches:
@@ -14,6 +15,7 @@ class Batches:
 
     def __init__(self, tags: TagTable) -> None:
         self.tags = tags
+        self.arrays = Arrays(tags)
         self._scale: Floats = np.array([tag.scale for tag in tags])
         self._offset: Floats = np.array([tag.offset for tag in tags])
         self._element = np.array([bool(getattr(tag.address, "element", "")) for tag in tags], bool)
@@ -32,7 +34,7 @@ class Batches:
         objects = tuple(
             (int(tags[place]), value)
             for place, value in columns.objects
-            if self._keeps(int(tags[place]), value)
+            if not isinstance(value, Array) and self._keeps(int(tags[place]), value)
         )
         return ReadingBatch(
             as_indices(tags) if indices is None else indices,

@@ -80,5 +80,5 @@ def differs(ours: Columns, theirs: Columns) -> int:
     same &= ours.types & 0xBF == theirs.types
     exact, others = dict(ours.objects), dict(theirs.objects)
     for place in exact.keys() | others.keys():
-        same[place] &= exact.get(place) == others.get(place)
+        same[place] &= str(exact.get(place)) == str(others.get(place))  # as no NaN is another
     return 0 if same.all() else int(np.argmin(same)) + 1

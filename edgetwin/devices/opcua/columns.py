@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,9 @@ EPOCH = 116_444_736_000_000_000
 """1970-01-01 in ticks of 100 ns since 1601-01-01, the DateTime of OPC UA (OPC 10000-6 §5.2.2.5)."""
 _LAST_TICK = EPOCH + ((1 << 63) - 1) // 100
 
+MOST_ELEMENTS = 1000
+"""So many elements of an array can be tags."""
+
 TAKEN = np.zeros(256, bool)
 TAKEN[[*range(17), STATUS_CODE, QUALIFIED_NAME, LOCALIZED_TEXT]] = True
 """By encoding byte: what is a value for the twin."""
@@ -45,6 +49,14 @@ TAKEN[[*range(17), STATUS_CODE, QUALIFIED_NAME, LOCALIZED_TEXT]] = True
 
 MOST_AT_ONCE, MOST_EXACT = 2000, 125
 """Numbers, and exact values among them, that are handed on in one turn of the loop."""
+
+
+class Array(NamedTuple):
+    """The first elements of an array of ``length``, as they are on the wire (texts as texts)."""
+
+    kind: int
+    length: int
+    values: tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -55,14 +67,14 @@ class Columns:
     ``status``  uint32[n] StatusCodes
     ``ticks``   int64[n] source timestamps in 100 ns since 1601, 0: none
     ``types``   uint8[n] the Variants' encoding bytes: built-in type, and the ARRAY bit
-    ``objects`` (place, exact value) of texts and 64-bit integers, in order of their places
+    ``objects`` (place, exact value) of texts and 64-bit integers, and (place, Array); in order
     """
 
     values: Floats
     status: NDArray[np.uint32]
     ticks: Times
     types: Bytes
-    objects: list[tuple[int, Scalar]] = field(default_factory=list)
+    objects: list[tuple[int, Scalar | Array]] = field(default_factory=list)
 
     @classmethod
     def empty(cls, n: int) -> "Columns":
@@ -90,7 +102,7 @@ class Columns:
         self.objects = []  # thousands of texts that go all at once would be a slice of their own
         while first < n:
             end = min(first + MOST_AT_ONCE, n)
-            objects: list[tuple[int, Scalar]] = []
+            objects: list[tuple[int, Scalar | Array]] = []
             while left and left[0][0] < end and len(objects) < MOST_EXACT:
                 place, value = left.popleft()
                 objects.append((place - first, value))
@@ -99,7 +111,7 @@ class Columns:
             yield first, self._at(slice(first, end), objects)
             first = end
 
-    def _at(self, at: Indices, objects: list[tuple[int, Scalar]]) -> "Columns":
+    def _at(self, at: Indices, objects: list[tuple[int, Scalar | Array]]) -> "Columns":
         return Columns(self.values[at], self.status[at], self.ticks[at], self.types[at], objects)
 
     @property

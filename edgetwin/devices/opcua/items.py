@@ -12,6 +12,7 @@ from asyncua import ua
 from asyncua.client.ua_client import UaClient
 
 from edgetwin.core.tags import Tag, TagTable
+from edgetwin.devices.opcua.columns import ARRAY
 from edgetwin.devices.opcua.parts import Parts
 from edgetwin.devices.opcua.stack import AttributeIds, StatusCodes
 from edgetwin.devices.opcua.survey import Node
@@ -101,7 +102,7 @@ class Items:
 
 def deadband(tag: Tag, kind: int) -> ua.DataChangeFilter | None:
     """What the server is told of a tag's deadband, in the device's own numbers."""
-    if not tag.deadband or kind not in _NUMBERS:
+    if not tag.deadband or kind & ~ARRAY not in _NUMBERS:
         return None
     return ua.DataChangeFilter(
         Trigger=ua.DataChangeTrigger.StatusValue,

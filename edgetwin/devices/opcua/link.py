@@ -10,6 +10,7 @@ from edgetwin.core.plan import DevicePlan, OpcuaSettings, ScanGroup
 from edgetwin.core.reading import Instant, WriteRequest
 from edgetwin.core.tags import TagTable
 from edgetwin.devices.driver import Sink
+from edgetwin.devices.opcua.arrays import Arrays
 from edgetwin.devices.opcua.batches import Batches
 from edgetwin.devices.opcua.catalogue import Catalogue
 from edgetwin.devices.opcua.choice import choose_lane
@@ -81,14 +82,14 @@ class Link:
         mine = [
             tag for tag in around.tags if tag.index in read or (tag.device == own and tag.write)
         ]
-        known = Catalogue(client, around.spaces, mine)
+        known = Catalogue(client, around.spaces, mine, self._deliver.batches.arrays)
         places = await known.find()
         timeout_s = around.settings.timeout / 1e9
         self._lane, why = await choose_lane(client, timeout_s, around.now, list(places.values()))
         if why:
             _log.warning("%s: reading the slower way, because %s", around.device.name, why)
         await known.look(self._lane, places, limits.nodes)
-        self._writer = Writer(self._lane, known.nodes, known.methods, self._deliver)
+        self._writer = Writer(self._lane, known.setpoints, known.methods, self._deliver)
         if around.settings.subscribe:
             known.odd |= await self._subscribe(self._lane, known, limits)
         else:
@@ -107,7 +108,7 @@ class Link:
         most = min(limits.subscribed, lane.most_items)
         by_number: dict[int, SubscribedGroup] = {}
         refused: dict[int, str] = {}
-        for group in _shards(self._around.device.groups, most):
+        for group in _shards(self._around.device.groups, most, self._deliver.batches.arrays):
             made = SubscribedGroup(group, self._deliver, self.lose)
             lost = [tag for tag in group.tags if tag in known.missing]
             number, odd = await made.create(
@@ -245,11 +246,14 @@ def _of(group: ScanGroup, nodes: Mapping[int, Node]) -> list[Node]:
     return [nodes[tag] for tag in group.tags if tag in nodes]
 
 
-def _shards(groups: Iterable[ScanGroup], most: int) -> Iterator[ScanGroup]:
-    """Groups of as many tags as one subscription may have items."""
+def _shards(groups: Iterable[ScanGroup], most: int, arrays: Arrays) -> Iterator[ScanGroup]:
+    """Groups of as many items as one subscription may have; an array is one, and stays whole."""
     for group in groups:
-        for start in range(0, max(1, len(group.tags)), most):
-            yield replace(group, tags=group.tags[start : start + most])
+        firsts = [tag for tag in group.tags if arrays.first(tag) == tag]
+        for start in range(0, max(1, len(firsts)), most):
+            part = firsts[start : start + most]
+            tags = range(part[0], arrays.of(part[-1]).stop) if part else group.tags
+            yield replace(group, tags=tags)
 
 
 def _nothing(*_: object) -> None:

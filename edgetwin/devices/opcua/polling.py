@@ -48,13 +48,16 @@ class PolledGroup:
 
     def _prepare(self, nodes: Sequence[Node]) -> None:
         self._nodes |= {node.tag: node for node in nodes}
-        self._missing = np.setdiff1d(self._missing, list(self._nodes)).astype(np.intp)
+        there = self._deliver.batches.arrays.all_of(self._nodes)
+        self._missing = np.setdiff1d(self._missing, there).astype(np.intp)
         ordered = sorted(self._nodes.values(), key=lambda node: (node.kind, node.tag))
         self._reads = [self._read(part) for part in slices(ordered, self._most)]
 
     def _read(self, nodes: Sequence[Node]) -> "Read":
+        tags = [node.tag for node in nodes]
         send = self._lane.reader([node.place for node in nodes])
-        return Read(np.array([node.tag for node in nodes], np.intp), send)
+        spreads = any(map(self._deliver.batches.arrays.holds, tags))
+        return Read(np.array(tags, np.intp), send, spreads=spreads)
 
     def start(self) -> bool:
         """Put all reads of the group on the wire, unless some of the last scan are still out."""
@@ -74,25 +77,29 @@ class PolledGroup:
         read.send(partial(self._take, read), partial(self._fail, read, sent))
 
     def _take(self, read: "Read", columns: Columns, first: int) -> None:
-        if len(columns.values) == len(read.tags):
-            self._out -= 1
+        n = len(columns.values)
+        self._out -= first + n == len(read.tags)
+        if n == len(read.tags) and not read.spreads:
             self._deliver.give(read.tags, columns, read.indices)
-            return
-        end = first + len(columns.values)
-        self._out -= end == len(read.tags)
-        self._deliver.give(read.tags[first:end], columns)
+        else:
+            tags = read.tags[first : first + n]
+            self._deliver.give(*self._deliver.batches.arrays.spread(tags, columns))
 
     def _fail(self, read: "Read", sent: int, error: Exception) -> None:
         self._out -= 1
-        self._deliver.sink.readings(bad(read.tags, blame(error)))
+        tags = read.tags
+        if read.spreads:
+            tags = np.array(self._deliver.batches.arrays.all_of(tags.tolist()), np.intp)
+        self._deliver.sink.readings(bad(tags, blame(error)))
         self._deliver.trouble(error, sent)
 
 
 class Read:
-    """One prepared request: its tags in the order of its nodes."""
+    """One prepared request: its tags in the order of its nodes. ``spreads``: some are arrays."""
 
-    def __init__(self, tags: NDArray[np.intp], send: Reader) -> None:
+    def __init__(self, tags: NDArray[np.intp], send: Reader, *, spreads: bool = False) -> None:
         self.tags = tags
+        self.spreads = spreads
         self.indices = as_indices(tags)
         self.send = send
 

@@ -40,7 +40,8 @@ class Seeker:
         self._last = self._deliver.mark()
         lost = sorted(self._known.missing.keys() | self._deliver.gone)
         found = await self._known.find_again(lost, self._lane, self._most)
-        self._deliver.gone -= {node.tag for node in found}
+        arrays = self._deliver.batches.arrays
+        self._deliver.gone.difference_update(arrays.all_of(node.tag for node in found))
         for group in chain.from_iterable(self._groups.values()):
             if mine := [node for node in found if node.tag in group.tags]:
                 await group.add(mine)

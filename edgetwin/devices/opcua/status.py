@@ -32,6 +32,8 @@ _REASONS = {
     _Codes.BadNodeIdInvalid: Quality.CONFIG_ERROR,
     _Codes.BadNodeNotInView: Quality.CONFIG_ERROR,
     _Codes.BadAttributeIdInvalid: Quality.CONFIG_ERROR,
+    _Codes.BadIndexRangeInvalid: Quality.CONFIG_ERROR,
+    _Codes.BadIndexRangeNoData: Quality.CONFIG_ERROR,
     _Codes.BadNotReadable: Quality.CONFIG_ERROR,
     _Codes.BadUserAccessDenied: Quality.CONFIG_ERROR,
     _Codes.BadConfigurationError: Quality.CONFIG_ERROR,

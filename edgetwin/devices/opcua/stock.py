@@ -12,7 +12,15 @@ from asyncua.client.ua_client import UaClient
 
 from edgetwin.core.reading import Instant
 from edgetwin.devices.opcua.bounds import Refused
-from edgetwin.devices.opcua.columns import ARRAY, DATETIME, STATUS_CODE, STRING, Columns
+from edgetwin.devices.opcua.columns import (
+    ARRAY,
+    DATETIME,
+    MOST_ELEMENTS,
+    STATUS_CODE,
+    STRING,
+    Array,
+    Columns,
+)
 from edgetwin.devices.opcua.exchange import (
     Ack,
     Call,
@@ -24,13 +32,14 @@ from edgetwin.devices.opcua.exchange import (
     Setpoint,
     Take,
 )
+from edgetwin.devices.opcua.keeping import keep
 from edgetwin.devices.opcua.skip import WireError
 from edgetwin.devices.opcua.stack import AttributeIds, UaStatusCodeError
 from edgetwin.devices.opcua.texts import READERS, told
-from edgetwin.devices.opcua.wire import keep
 
 _START = datetime(1601, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_KNOWN = frozenset({*range(1, STRING), DATETIME, STATUS_CODE, *READERS})
 
 
 class StockLane:
@@ -153,6 +162,8 @@ def columns_of(results: Sequence[ua.DataValue], asked: int) -> Columns:
         value, alone = only(variant.Value)
         if alone:
             _keep(columns, place, kind, value)
+        if isinstance(variant.Value, list) and kind in _KNOWN:
+            _keep_array(columns, place, kind, variant.Value)
     return columns
 
 
@@ -177,6 +188,19 @@ def _keep(columns: Columns, place: int, kind: int, value: Any) -> None:  # noqa:
         keep(columns, place, kind, value.value)
     elif kind < STRING:
         keep(columns, place, kind, value)
+
+
+def _keep_array(columns: Columns, place: int, kind: int, values: list[Any]) -> None:
+    """The first elements, as they are on the wire; nothing of a matrix."""
+    if values and not isinstance(values[0], list):
+        first = tuple(_plain(kind, value) for value in values[:MOST_ELEMENTS])
+        columns.objects.append((place, Array(kind, len(values), first)))
+
+
+def _plain(kind: int, value: Any) -> Any:  # noqa: ANN401 (by type)
+    if kind in READERS:
+        return told(kind, value)
+    return ticks_of(value) if kind == DATETIME else value.value if kind == STATUS_CODE else value
 
 
 def ticks_of(when: datetime) -> int:

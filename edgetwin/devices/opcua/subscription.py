@@ -89,7 +89,9 @@ class SubscribedGroup:
             return {}
         self._deliver.counters.requests += 1
         refused = await self._monitor.create(nodes)
-        self._refused |= {tag: quality_of(code) for tag, code in refused.items()}
+        arrays = self._deliver.batches.arrays
+        for first, code in refused.items():
+            self._refused |= dict.fromkeys(arrays.of(first), quality_of(code))
         self._nodes |= {node.tag: node for node in nodes if node.tag not in refused}
         self._watch()
         gone = (tag for tag, code in refused.items() if code == StatusCodes.BadNodeIdUnknown)
@@ -156,6 +158,7 @@ class SubscribedGroup:
             places = np.array(sorted(newest.values()), np.intp)
         if len(places) < len(tags):
             columns, tags = columns.some(places), tags[places]
+        tags, columns = self._deliver.batches.arrays.spread(tags, columns)
         self._vigil.reported(tags, columns)
         self._deliver.give(tags, columns)
         fresh = tags - self.tags.start

@@ -15,6 +15,7 @@ from asyncua.client.ua_client import UaClient
 
 from edgetwin.core.quality import Quality
 from edgetwin.core.tags import Tag
+from edgetwin.devices.opcua.arrays import Arrays
 from edgetwin.devices.opcua.asking import ask
 from edgetwin.devices.opcua.columns import ARRAY, DIMENSIONS, TAKEN, TYPE_NAMES
 from edgetwin.devices.opcua.exchange import Lane, Place
@@ -83,7 +84,7 @@ def _limit(told: Any, own: int) -> int:  # noqa: ANN401 (whatever the server hol
 
 
 async def look(
-    lane: Lane, places: Mapping[int, Place], most: Parts
+    lane: Lane, places: Mapping[int, Place], most: Parts, arrays: Arrays
 ) -> tuple[dict[int, Node], dict[int, str]]:
     """Read every node once: the nodes with their types, and what is wrong with some of them."""
     nodes: dict[int, Node] = {}
@@ -93,7 +94,7 @@ async def look(
         places, await most.ask(list(places.values()), partial(_kinds, lane)), strict=True
     ):
         nodes[tag] = Node(tag, places[tag], kind)
-        if why := _oddity(places[tag], kind, status):
+        if why := _oddity(places[tag], kind, status, is_array=arrays.holds(tag)):
             odd[tag] = why
     return nodes, odd
 
@@ -106,13 +107,15 @@ async def _kinds(lane: Lane, places: Sequence[Place]) -> list[tuple[int, int]]:
     return found
 
 
-def _oddity(place: Place, kind: int, status: int) -> str:
+def _oddity(place: Place, kind: int, status: int, *, is_array: bool) -> str:
     """Why a value can not be used as it is configured, "" if it can."""
     name = TYPE_NAMES[kind & 0x3F] if kind & 0x3F < len(TYPE_NAMES) else "an unknown type"
     if quality_of(status) is Quality.CONFIG_ERROR:
         return words(status)
-    if kind & ARRAY and not place.part:
-        return f"it holds an array of {name}. Say which element: element: 0"
+    if is_array and kind and not kind & ARRAY:
+        return f"it holds one {name} and no array. Remove 'elements'"
+    if kind & ARRAY and not (place.part or is_array):
+        return f"it holds an array of {name}. Say which element: element: 0, or elements: 8"
     if not TAKEN[kind & 0x3F]:
         return f"it holds {name}, which is neither a number nor a text"
     return ""

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetwin.core.reading import Floats, Scalar, Times
-from edgetwin.devices.opcua.columns import Columns
+from edgetwin.devices.opcua.columns import Array, Columns
 from edgetwin.devices.opcua.exchange import Lane
 from edgetwin.devices.opcua.parts import slices
 from edgetwin.devices.opcua.polling import Delivery, Read
@@ -54,7 +54,7 @@ class Vigil:
         self._doubt = doubt
         self._values: Floats = np.full(n, np.nan)
         self._quality = np.full(n, 255, np.uint8)
-        self._objects: dict[int, Scalar] = {}
+        self._objects: dict[int, Scalar | Array] = {}
         self._reported: Times = np.zeros(n, np.int64)
         self._suspect: Times = np.zeros(n, np.int64)
         table = deliver.batches.tags
@@ -110,6 +110,7 @@ class Vigil:
         """What was read against what was reported."""
         tags = read.tags[first : first + len(columns.values)]
         self._out = first + len(tags) < len(read.tags)
+        tags, columns = self._deliver.batches.arrays.spread(tags, columns)
         self._deliver.batches.settle(tags, columns)
         at = tags - self._tags.start
         odd = self._differs(at, tags, columns) & (self._reported[at] < sent)

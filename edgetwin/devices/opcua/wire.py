@@ -17,26 +17,26 @@ server merely claims, and nesting ends at ``DEPTH``. A reply that does not add u
 """
 
 import struct
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetwin.core.reading import Scalar
 from edgetwin.devices.opcua.columns import (
     ARRAY,
     BOOLEAN,
     DATETIME,
     DIMENSIONS,
-    EPOCH,
     INT64,
     LONGEST_TEXT,
+    MOST_ELEMENTS,
     STATUS_CODE,
     UINT64,
+    Array,
     Columns,
 )
+from edgetwin.devices.opcua.keeping import EXACT, keep
 from edgetwin.devices.opcua.skip import Bytes, Room, WireError, skip_value
 from edgetwin.devices.opcua.slicing import SLICE, Steps
 from edgetwin.devices.opcua.texts import READERS
@@ -49,9 +49,9 @@ _SCALARS = {kind: struct.Struct("<" + code) for kind, code in enumerate("?bBhHiI
     DATETIME: struct.Struct("<q"),
     STATUS_CODE: struct.Struct("<I"),
 }
-_ALONE = struct.pack("<i", 1)
-"""The length of an array with one element, which is read as that: it may be what was asked for."""
-_U32, _I64 = struct.Struct("<I"), struct.Struct("<q")
+_ONE_DIMENSION = 8
+"""Bytes of a list of dimensions that has one entry."""
+_I32, _U32, _I64 = struct.Struct("<i"), struct.Struct("<I"), struct.Struct("<q")
 _TAIL = (
     (STATUS, "status", "<u4"),
     (SOURCE, "ticks", "<i8"),
@@ -60,7 +60,6 @@ _TAIL = (
     (SERVER_PICO, "server pico", "<u2"),
 )
 """What may follow the value, in the order of the wire."""
-_EXACT = 1 << 53
 _RUN, _MANY = 8, 64
 """A run costs as much as 8 single values, and one more for each 64 in it."""
 _FEW = 8
@@ -109,6 +108,7 @@ class _Decoder:
         self._n = n
         self._columns = Columns.empty(n)
         self._room = Room()
+        self._effort = 0
         self._with_handles = handles
         self._handles = np.zeros(n if handles else 0, np.uint32)
 
@@ -128,13 +128,14 @@ class _Decoder:
 
     def _slice(self, place: int) -> int:
         """Take from this place on as much as one turn of the loop allows; the next place."""
-        walked, effort = self._room.walked, 0
-        while place < self._n and effort + self._room.walked - walked < SLICE:
-            exact = len(self._columns.objects)
+        start = self._room.walked + len(self._columns.objects)
+        self._effort = 0
+        while place < self._n and self._effort < SLICE:
             taken = self._take_run(place)
-            effort += _RUN + taken // _MANY if taken else 1
+            self._effort += _RUN + taken // _MANY if taken else 1
             place += taken or self._take_one(place)
-            effort += len(self._columns.objects) - exact
+            exact = self._room.walked + len(self._columns.objects)
+            self._effort, start = self._effort + exact - start, exact
         return place
 
     def _take_run(self, place: int) -> int:
@@ -177,7 +178,7 @@ class _Decoder:
         if self._with_handles:
             self._handles[span] = rows["handle"]
         if kind in (INT64, UINT64):
-            large = (values > _EXACT) | (values < -_EXACT) if kind == INT64 else values > _EXACT
+            large = (values > EXACT) | (values < -EXACT) if kind == INT64 else values > EXACT
             for i in np.flatnonzero(large):
                 columns.objects.append((place + int(i), int(values[i])))
 
@@ -210,12 +211,38 @@ class _Decoder:
         known = kind in _SCALARS or kind in READERS
         if encoding & (ARRAY | DIMENSIONS):
             self._at = skip_value(data, at, self._room)
-            if known and encoding & ARRAY and data[at + 1 : at + 5] == _ALONE:
-                self._take_scalar(place, kind, at + 5)
+            if known and encoding & ARRAY:
+                self._take_array(place, at)
         elif known:
             self._at = self._take_scalar(place, kind, at + 1)
         else:
             self._at = skip_value(data, at, self._room)
+
+    def _take_array(self, place: int, at: int) -> None:
+        """Keep the first elements of an array; nothing of a matrix but a value all alone."""
+        encoding = self._data[at]
+        kind, (n,) = encoding & 0x3F, _I32.unpack_from(self._data, at + 1)
+        if n < 1:
+            return
+        if n == 1:  # it may be the element that was asked for
+            self._take_scalar(place, kind, at + 5)
+        values, end = self._elements(kind, n, at + 5)
+        if not encoding & DIMENSIONS or self._at - end == _ONE_DIMENSION:
+            self._columns.objects.append((place, Array(kind, n, values)))
+
+    def _elements(self, kind: int, n: int, at: int) -> tuple[tuple[Any, ...], int]:
+        """The first elements, and where the last one ends (-1: it was not looked for)."""
+        most = min(n, MOST_ELEMENTS)
+        if form := _SCALARS.get(kind):
+            self._effort += most // _MANY
+            values = struct.unpack_from(f"<{most}{form.format[1:]}", self._data, at)
+            return values, at + n * form.size
+        self._effort += most
+        texts: list[str | None] = []
+        for _ in range(most):
+            text, at = READERS[kind](self._data, at)
+            texts.append(None if text is None or len(text) > LONGEST_TEXT else text)
+        return tuple(texts), at if most == n else -1
 
     def _take_scalar(self, place: int, kind: int, at: int) -> int:
         """Keep one value of a known type; where it ends."""
@@ -227,23 +254,3 @@ class _Decoder:
         if text is not None and len(text) <= LONGEST_TEXT:
             self._columns.objects.append((place, text))
         return end
-
-
-def keep(columns: Columns, place: int, kind: int, value: Any) -> None:  # noqa: ANN401 (by built-in type)
-    """Put one number where it belongs: the column, and the exact lane if float64 would round it."""
-    if kind == DATETIME:
-        columns.values[place] = (value - EPOCH) / 1e7
-        columns.objects.append((place, moment(value)))
-        return
-    columns.values[place] = value
-    if kind in (INT64, UINT64) and abs(value) > _EXACT:
-        columns.objects.append((place, value))
-
-
-def moment(ticks: int) -> Scalar:
-    """A DateTime as ISO 8601 in UTC; the standard's bounds where a calendar ends."""
-    try:
-        when = datetime(1601, 1, 1, tzinfo=UTC) + timedelta(microseconds=ticks // 10)
-    except OverflowError:
-        return "9999-12-31T23:59:59+00:00"
-    return when.isoformat()

@@ -54,7 +54,7 @@ async def test_found_tags_are_appended_to_a_file_that_can_be_checked(tree, state
     await tree.start()
     file = tmp_path / "new.yaml"
     assert await browse(url(tree), *state, "--write", str(file)) == 0
-    assert "9 tags written to" in capsys.readouterr().err
+    assert "11 tags written to" in capsys.readouterr().err
     text = file.read_text("utf-8")
     assert 'unit: "%", range: [0, 80]' in text
     file.write_text(text.replace("# Flow", "Flow"), "utf-8")

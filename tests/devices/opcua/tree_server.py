@@ -3,13 +3,15 @@
 python tree_server.py PORT [--fillers N] [--most N] [--many N] [--without NAME] [--parts]
 
 ``--most``: more operations than this in one call are refused, and not announced. Prints "ready",
-then obeys lines on stdin: "delete NAME", "add NAME VALUE", "set NAME VALUE", each answered "done".
+then obeys lines on stdin: "delete NAME", "add NAME VALUE", "set NAME VALUE", "list NAME
+VALUE,VALUE", each answered "done".
 """
 
 import argparse
 import asyncio
 import copy
 import sys
+from datetime import UTC, datetime
 
 from asyncua import Server, ua
 from asyncua.server.internal_session import InternalSession
@@ -39,6 +41,10 @@ class Plant:
         matrix = ua.Variant([[1, 2], [3, 4]], V.Int32, Dimensions=[2, 2])
         await self.add("Matrix", matrix, writable=True)
         await self.add("Names", ua.Variant(["a", "b"], V.String))
+        large = ua.Variant([2**60 + 1, 7], V.Int64)
+        await self.add("Large", large, writable=True)
+        moments = [datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)]
+        await self.add("Moments", ua.Variant(moments, V.DateTime))
         speed = await self.add("Speed", 100.0)
         await self._methods(speed)
         await self._analog()
@@ -107,6 +113,9 @@ class Plant:
             await self.add(name, float(value))
         elif command == "set":
             await self.server.get_node(self.name_id(name)).write_value(float(value))
+        elif command == "list":
+            values = [float(each) for each in value.split(",")]
+            await self.server.get_node(self.name_id(name)).write_value(values, V.Double)
         elif command == "delete":
             node = await self.skid.get_child(ua.QualifiedName(name, self.space))
             await self.server.delete_nodes([node])
