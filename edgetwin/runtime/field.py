@@ -14,9 +14,10 @@ from functools import partial
 
 from edgetwin.core.engine import Engine
 from edgetwin.core.event import EventKind
-from edgetwin.core.frame import Confirmed, Frame, Input, Lesson, Link, Reflect, Tick
+from edgetwin.core.frame import Confirmed, Frame, Input, Lesson, Link, Reflect, Stop, Tick
 from edgetwin.core.reading import Instant, ReadingBatch, WriteOutcome, WriteRequest, WriteResult
 from edgetwin.runtime.frames import FrameTaker
+from edgetwin.runtime.gather import Gather
 from edgetwin.runtime.guarded import GuardedDriver
 
 log = logging.getLogger("edgetwin.field")
@@ -36,6 +37,7 @@ _LEVELS = dict.fromkeys(
     logging.WARNING,
 )
 _REMEMBERED = 2000
+_AFTER_ALL = (Confirmed, Link, Stop)  # says something of readings that came before it
 _NOT_READ = float("nan")
 
 
@@ -82,6 +84,7 @@ class Field:
         self._is_writing = False
         # What drivers answer while they are given writes; bounded by what they have open.
         self._early: deque[Callable[[], None]] = deque()
+        self._gather = Gather(engine.plan, self.turn)
         self._settled = asyncio.Event()
         self._next_reflect = engine.next_reflect
         self._loop = asyncio.get_running_loop()
@@ -89,11 +92,12 @@ class Field:
     # ------------------------------------------------------------ the sink
 
     def readings(self, batch: ReadingBatch) -> None:
-        """Take readings that have just arrived: react."""
+        """Take readings that have just arrived: react, or gather what no loop waits for."""
         if self._is_writing:
             self._early.append(partial(self.readings, batch))
             return
-        self.turn(batch)
+        if not self._gather.takes(batch):
+            self.turn(batch)
         n = len(batch.values)
         self.readings_taken += n
         quality = batch.quality
@@ -149,6 +153,8 @@ class Field:
 
     def turn(self, cause: Input) -> Frame:
         """One turn of the engine, and what must follow from it at once."""
+        if isinstance(cause, _AFTER_ALL):
+            self._gather.flush()
         now = self._now()
         writes = self.engine.react(cause, now)
         if writes:
@@ -160,16 +166,20 @@ class Field:
         frame = self.engine.conclude()
         for queue in self._queues:
             queue.put(frame)
+        self._follow(frame)
+        while self._early:
+            self._early.popleft()()
+        return frame
+
+    def _follow(self, frame: Frame) -> None:
+        """Tell what happened, pass lessons on, and have the detectors that are due look."""
         for event in frame.events:
             log.log(_LEVELS.get(event.kind, logging.INFO), "%s", event.text)
         for lesson in frame.lessons:
             self.on_lesson(lesson)
-        if now.mono >= self._next_reflect:
-            self._next_reflect = now.mono + (1 << 62)  # one at a time: set anew by _reflect
+        if frame.at.mono >= self._next_reflect:
+            self._next_reflect = frame.at.mono + (1 << 62)  # one at a time: set anew by _reflect
             self._loop.call_soon(self._reflect)
-        while self._early:
-            self._early.popleft()()
-        return frame
 
     def _reflect(self) -> None:
         self.turn(Reflect())
