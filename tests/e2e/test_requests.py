@@ -1,8 +1,11 @@
 """Requests from the cloud through daemon, broker and device: what is asked, done and answered."""
 
 import asyncio
+import re
 import signal
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +35,7 @@ upstream:
     requests: {{keys: [control-room.pem], tags: [skid/n, skid/m], loops: [pressure]}}
 """
 REQUEST = "edgetwin/asked/request"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -194,6 +198,37 @@ async def test_a_device_that_hangs_is_updating_then_failed(run_gateway, plant, m
         await cloud._subscriber.gets(
             "reply", lambda m: m["nonce"] == content["nonce"] and m["state"] == "failed"
         )
+
+
+async def test_the_sender_of_the_document_works_as_it_is_written(
+    run_gateway, plant, mosquitto, tmp_path
+):
+    document = (ROOT / "docs" / "requests.md").read_text("utf-8")
+    commands = re.findall(r"^    (openssl .*)$", document, re.MULTILINE)
+    for command in commands:
+        made = await asyncio.create_subprocess_exec(*command.split(), cwd=tmp_path)
+        assert await made.wait() == 0
+    (tmp_path / "send.py").write_text(re.search(r"```python\n(.*?)```", document, re.DOTALL)[1])
+    text = CONFIG.format(port=plant.port, broker=mosquitto.port, mode="shadow")
+    async with run_gateway(text) as gateway:
+        await running(gateway)
+        words = (
+            "send.py",
+            "control-room.key",
+            "127.0.0.1",
+            mosquitto.port,
+            "asked",
+            "skid/n",
+            1100,
+        )
+        sender = await asyncio.create_subprocess_exec(
+            *(sys.executable, *map(str, words)), stdout=asyncio.subprocess.PIPE, cwd=tmp_path
+        )
+        said, _ = await asyncio.wait_for(sender.communicate(), 20)
+    assert said.decode().splitlines() == [
+        "updating the device is being written",
+        "applied read back",
+    ]
 
 
 async def test_a_wrong_key_file_stops_the_start(run_gateway, plant, mosquitto, tmp_path):
