@@ -268,8 +268,9 @@ def _read_body(places: Sequence[Place]) -> bytes:
 
 
 def _text(text: str) -> bytes:
-    """A String; the empty one as null."""
-    return struct.pack("<i", len(text) or -1) + text.encode()
+    """A String, whose length is that of its bytes; the empty one as null."""
+    content = text.encode()
+    return struct.pack("<i", len(content) or -1) + content
 
 
 def _variant(kind: int, value: float, part: str = "") -> bytes:

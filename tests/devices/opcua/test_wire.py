@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 from asyncua import ua
 from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary, struct_to_binary
+from asyncua.ua.ua_binary import (
+    Primitives,
+    nodeid_from_binary,
+    struct_from_binary,
+    struct_to_binary,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetwin.core.quality import Quality
-from edgetwin.devices.opcua import replies
+from edgetwin.devices.opcua import lane, replies
 from edgetwin.devices.opcua.choice import differs
 from edgetwin.devices.opcua.exchange import Ack, ServiceFault
 from edgetwin.devices.opcua.lane import node_bytes
@@ -221,6 +226,11 @@ def test_any_notification_is_read_as_asyncua_reads_it(parts):
 def test_node_ids_are_written_as_the_standard_has_them(text):
     node = ua.NodeId.from_string(text)
     assert nodeid_from_binary(Buffer(node_bytes(node))) == node
+
+
+@given(texts)
+def test_texts_are_written_as_asyncua_writes_them(text):
+    assert lane._text(text) == (Primitives.String.pack(text) if text else b"\xff" * 4)
 
 
 def test_keep_alive_has_no_columns_and_is_not_acknowledged():
