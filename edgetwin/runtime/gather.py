@@ -57,9 +57,12 @@ class Gather:
         if not isinstance(at, slice):
             self.flush()
             return False
+        waits = self._waits.get((at.start, at.stop))
+        if waits is None:
+            waits = self._waits[at.start, at.stop] = bool(self._may_wait[at].all())
         if self._held and self._is_held[at].any():
             self.flush()
-        if not self._may_be_held(at.start, at.stop) or not _is_plain(batch):
+        if not waits or not _is_plain(batch):
             return False
         if not self._held:
             self._timer = self._loop.call_later(HOLD_S, self.flush)
@@ -82,12 +85,6 @@ class Gather:
             if end == len(held) or held[end].start != held[end - 1].stop:
                 self._hand_on(_joined(held[begin:end]))
                 begin = end
-
-    def _may_be_held(self, start: int, stop: int) -> bool:
-        key = (start, stop)
-        if key not in self._waits:
-            self._waits[key] = bool(self._may_wait[start:stop].all())
-        return self._waits[key]
 
 
 def _is_plain(batch: ReadingBatch) -> bool:
