@@ -19,6 +19,9 @@ _BITS_A_LINE = 16
 _SMALL, _LARGE = 1e-6, 1e12
 """What lies outside is no measurement: its size is told, not its digits."""
 
+_NARROW = (ValueType.INT16, ValueType.UINT16)
+"""They have columns of their own in an overview."""
+
 _MARKS = {Likelihood.NO: "    ", Likelihood.POSSIBLE: " ?  ", Likelihood.GOOD: " <--"}
 
 
@@ -49,9 +52,10 @@ def _overview(
         words = [look[2 * place : 2 * place + 2] for look in looks]
         star = "*" if len(set(words)) > 1 else " "
         numbers = (_cell(plain[kind]).strip() for kind in (ValueType.INT16, ValueType.UINT16))
-        could = sorted((m for m in mine if m.likelihood), key=lambda each: -each.likelihood)
+        wide = [m for m in mine if m.likelihood and m.type not in _NARROW]
+        could = sorted(wide, key=lambda each: -each.likelihood)
         first_of = {(each.order, each.values): each for each in reversed(could)}  # not uint as int
-        fits = [f"{m.type} {m.order} {_cell(m).rstrip()}" for m in could if m in first_of.values()]
+        fits = [f"{_way(m)} {_cell(m).rstrip()}" for m in could if m in first_of.values()]
         cells = (words[-1].hex().upper() + star, text_of(words[-1]), *numbers)
         rows.append((str(_at(first, place)), *cells, ",  ".join(fits[:_FITS])))
     yield from table(("REGISTER", "RAW", "LETTERS", "INT16", "UINT16", "COULD BE"), rows, (3, 4))
@@ -74,7 +78,7 @@ def _side_by_side(
 def _rows(found: Sequence[Candidate], places: range) -> Iterator[tuple[str, ...]]:
     """One line for each way; what says no more than a line above it is left out."""
     known: set[tuple[int, tuple[str, ...]]] = set()
-    ways = dict.fromkeys((each.type, each.order) for each in found)
+    ways = dict.fromkeys((each.type, each.order) for each in found)  # numbers, then the texts
     for kind, order in ways:
         mine = {c.place: c for c in found if (c.type, c.order) == (kind, order)}
         cells = tuple(_cell(mine.get(place)) for place in places)
@@ -99,8 +103,14 @@ def _cell(candidate: Candidate | None) -> str:
     return _shown(candidate) + _MARKS[candidate.likelihood]
 
 
+def _way(candidate: Candidate) -> str:
+    return f"{candidate.type} {candidate.order}".rstrip()
+
+
 def _shown(candidate: Candidate) -> str:
     value = candidate.values[-1]
+    if isinstance(value, str):
+        return value
     size = abs(float(value))
     if math.isnan(size):
         return "-"
@@ -121,8 +131,15 @@ def _conclusion(first: ModbusAddress, likely: Sequence[Candidate], looks: int) -
         return
     yield "Compare with the device's own display. What fits best, as tags of a configuration:"
     for i, each in enumerate(likely, 1):
-        at = f"at: {_at(first, each.place)}, type: {each.type}, order: {each.order}"
-        yield f"  value-{i}: {{{at}}}  # {number(each.value)}"
+        at = f"at: {_at(first, each.place)}, type: {each.type}{_more(each)}"
+        yield f"  value-{i}: {{{at}}}  # {_shown(each)}"
+
+
+def _more(candidate: Candidate) -> str:
+    """What a configuration has to say beside the type."""
+    if candidate.length:
+        return f", length: {candidate.length}"
+    return "" if candidate.order == "AB" else f", order: {candidate.order}"
 
 
 def bits_screen(head: str, first: ModbusAddress, count: int, looks: Sequence[bytes]) -> str:

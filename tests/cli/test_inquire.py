@@ -83,13 +83,14 @@ def test_probe_of_a_span_shows_a_line_for_each_register(said, gateway):
     assert " 1450 " in rows["4x0009"]
     assert "P-" in rows["4x0010"]
     assert "  value-3: {at: 4x0005, type: float64, order: ABCDEFGH}" in out
+    assert "  value-4: {at: 4x0010, type: text, length: 3}  # P-101" in out
 
 
 def test_probe_at_the_end_of_what_there_is_takes_what_is_left(said, gateway):
     _, out, _ = said("probe", gateway, "3x0200", "--unit", "7", *QUICK)
     assert "3x0200" in out
     assert "3x0201" not in out
-    assert "Nothing speaks clearly for one reading" in out
+    assert "value-1: {at: 3x0200, type: int16}  # 7" in out
 
 
 def test_probe_of_coils_shows_them_one_by_one(said, gateway):

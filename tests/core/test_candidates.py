@@ -64,7 +64,7 @@ def test_small_numbers_of_16_bits_are_not_taken_for_more():
     for _ in range(100):
         base = [rng.randrange(30000) for _ in range(4)]
         looks = [struct.pack(">4H", *(b + rng.randrange(5) for b in base)) for _ in range(LOOKS)]
-        wrong += bool(named(looks))
+        wrong += any(each.registers > 1 for each in best(candidates(looks)))
     assert wrong <= 10
 
 
@@ -78,10 +78,68 @@ def test_every_way_to_read_a_place_is_among_the_candidates_with_what_it_says():
     assert {order for _, kind, order in found if kind is ValueType.INT32} == set(ORDERS[2])
 
 
-def test_a_whole_number_is_never_more_than_possible():
+def test_a_still_whole_number_is_never_more_than_possible():
     for look in (struct.pack(">I", 1234567), struct.pack(">HH", 18, 54919)):
         found = [c for c in candidates([look]) if c.type is ValueType.INT32 and c.order == "ABCD"]
         assert [c.likelihood for c in found] == [Likelihood.POSSIBLE]
+
+
+@pytest.mark.parametrize(
+    ("kind", "order", "code", "start"),
+    [
+        (ValueType.INT32, "ABCD", ">I", 1_234_560),
+        (ValueType.INT32, "CDAB", ">I", 65_530),  # it carries into its high register meanwhile
+        (ValueType.UINT32, "ABCD", ">I", 3_000_000_000),
+        (ValueType.INT64, "ABCDEFGH", ">q", 78_000_000_000),
+    ],
+)
+def test_a_counter_that_only_rises_is_found(kind, order, code, start):
+    looks = [ordered(struct.pack(code, start + 3 * n), order) for n in range(1, 1 + LOOKS)]
+    assert (0, kind, order) in named(looks)
+
+
+def test_a_level_of_16_bits_that_moves_a_little_is_found_and_what_leaps_is_not():
+    steady = [struct.pack(">h", -250 + n % 3) for n in range(LOOKS)]
+    assert named(steady) == [(0, ValueType.INT16, "AB")]
+    rng = random.Random(4)
+    leaps = [struct.pack(">H", rng.randrange(30_000)) for _ in range(LOOKS)]
+    assert named(leaps) == []
+
+
+@pytest.mark.parametrize("order", ["ABCD", "CDAB"])
+def test_a_noisy_float_is_found_and_its_halves_are_no_numbers_of_16_bits(order):
+    rng = random.Random(5)
+    for _ in range(50):
+        noisy = [struct.pack(">f", 0.26 * rng.uniform(0.8, 1.2)) for _ in range(LOOKS)]
+        assert named([ordered(each, order) for each in noisy]) == [(0, ValueType.FLOAT32, order)]
+
+
+def test_a_round_setpoint_of_16_bits_is_found():
+    assert named([struct.pack(">H", 1200)]) == [(0, ValueType.INT16, "AB")]
+    assert named([struct.pack(">H", 1237)]) == []
+
+
+def test_digits_that_count_over_a_nine_are_found():
+    looks = [bytes.fromhex(text) for text in ("0298", "0299", "0300", "0301", "0302")]
+    assert named(looks) == [(0, ValueType.BCD16, "AB")]
+    looks = [bytes.fromhex(f"{12_345_697 + n:08d}") for n in range(LOOKS)]
+    assert named(looks) == [(0, ValueType.BCD32, "ABCD")]
+
+
+def test_letters_in_a_row_are_a_text_with_its_length():
+    words = struct.pack(">H", 1200) + b"PUMP-7\0\0" + struct.pack(">f", 21.5)
+    found = best(candidates([words] * LOOKS))
+    assert [(c.place, c.type, c.registers) for c in found] == [
+        (0, ValueType.INT16, 1),
+        (1, ValueType.TEXT, 3),
+        (5, ValueType.FLOAT32, 2),
+    ]
+    assert found[1].values == ("PUMP-7",)
+
+
+@pytest.mark.parametrize("word", [b"--------", b"1234", b"A\0B\0C\0", b"\xffAB\xff"])
+def test_what_has_no_words_is_no_text(word):
+    assert ValueType.TEXT not in {c.type for c in candidates([word] * LOOKS)}
 
 
 def test_zeros_speak_for_nothing():
