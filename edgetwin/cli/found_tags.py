@@ -9,6 +9,7 @@ from edgetwin.cli.tree import value_text
 from edgetwin.core.plan import OpcuaSettings, Security
 from edgetwin.core.units import format_number
 from edgetwin.devices.opcua.branch import Branch
+from edgetwin.devices.opcua.columns import MOST_ELEMENTS
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9/]*")
@@ -44,29 +45,34 @@ def _device(settings: OpcuaSettings) -> Iterator[str]:
 
 
 def tags(variables: Sequence[Branch]) -> Iterator[str]:
-    """A line for each value; of an array its first element."""
+    """A line for each value; of an array all its elements, of a matrix the first."""
     taken: set[str] = set()
     for branch in variables:
         options = [f"at: {_quoted(branch.at)}"]
         if branch.type.endswith("[]"):
-            options.append(f"element: {_first_element(branch.value)}")
+            options.append(_elements(branch.value))
         if branch.unit:
             options.append(f"unit: {_quoted(branch.unit)}")
         if branch.span:
             low, high = (format_number(end) for end in branch.span)
             options.append(f"range: [{low}, {high}]")
+        if branch.states and not branch.type.endswith("[]"):
+            named = (f"{number}: {_quoted(text)}" for number, text in branch.states.items())
+            options.append(f"states: {{{', '.join(named)}}}")
         said = ", ".join(part for part in (branch.type, branch.access) if part)
         name = _free(branch.path, taken)
         yield f"{name}: {{{', '.join(options)}}}  # {said}; now {value_text(branch)}"
 
 
-def _first_element(value: object) -> str:
-    """``0``; of a matrix ``0,0``."""
+def _elements(value: object) -> str:
+    """``elements: 8``; where they are too many ``element: 0``, of a matrix ``0,0``."""
+    if isinstance(value, list) and value and not isinstance(value[0], list):
+        return f"elements: {len(value)}" if len(value) <= MOST_ELEMENTS else "element: 0"
     depth = 0
     while isinstance(value, list):
         depth, value = depth + 1, value[0] if value else None
     text = ",".join(["0"] * max(1, depth))
-    return text if depth < 2 else f'"{text}"'
+    return f"element: {text}" if depth < 2 else f'element: "{text}"'
 
 
 def _free(path: tuple[str, ...], taken: set[str]) -> str:

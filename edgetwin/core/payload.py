@@ -119,6 +119,8 @@ def _entry(tag: Tag) -> dict[str, object]:
         entry["set"] = tag.summary
     if tag.counter:
         entry["counter"] = {"wraps": _number(tag.counter.wraps)}
+    if tag.states:
+        entry["states"] = {str(number): text for number, text in tag.states}
     if tag.report:
         report = tag.report
         entry["report"] = {"by": report.by, "within": report.within, "every": report.every // _MS}

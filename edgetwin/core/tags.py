@@ -109,6 +109,7 @@ class Tag:
     A change of less than ``deadband`` need not be reported. ``method`` is what the driver calls
     with a new value (core.nodes), None where it writes to ``address``. ``summary`` is which
     summaries tell of it: those of the upstream's window (""), those of a class, or none (None).
+    ``states`` name its whole values.
     """
 
     index: int
@@ -134,6 +135,7 @@ class Tag:
     summary: str | None = ""
     report: Report | None = None
     counter: Counter | None = None
+    states: tuple[tuple[int, str], ...] = ()
     place: str = ""
 
     @property

@@ -25,7 +25,14 @@ FOUND = [
     variable("Tank", "Curve", type="Double[]", value=[1.0, 2.0, 3.0, 4.0, 5.0]),
     variable("Tank", "Matrix", type="Int32[]", value=[[1], [2]]),
     variable("Tank", "---", trouble="BadNotReadable"),
-    variable("Tank", "yes", type="Boolean", value=True, at='ns=3;s="DB1"."yes"[0]'),
+    variable(
+        "Tank",
+        "yes",
+        type="Boolean",
+        value=True,
+        states={1: "it's: on", 0: "off"},
+        at='ns=3;s="DB1"."yes"[0]',
+    ),
 ]
 
 
@@ -46,12 +53,13 @@ def test_every_line_is_a_tag_once_its_comment_mark_is_gone(is_new):
         "Tank_Flow": "nsu=urn:x;s=Tank.Flow",
         "Tank_Flow-2": "nsu=urn:x;i=7",
         "F-llstand": "nsu=urn:x;s=Tank.Füllstand [%]",
-        "Curve": "nsu=urn:x;s=Tank.Curve[0]",
+        **{f"Curve_{n}": f"nsu=urn:x;s=Tank.Curve[{n}]" for n in range(5)},
         "Matrix": "nsu=urn:x;s=Tank.Matrix[0,0]",
         "Tank": "nsu=urn:x;s=Tank.---",
         "yes": 'ns=3;s="DB1"."yes"[0]',
     }
     assert [tag.unit for tag in plan.tags][:3] == ["m³/h", "", "%"]
+    assert dict(plan.tags[-1].states) == {0: "off", 1: "it's: on"}
 
 
 def test_tree_shows_each_value_once_and_who_it_belongs_to():

@@ -92,7 +92,8 @@ def _tag(
     where: Spot | None = None
     if isinstance(tag, OpcuaTag) and isinstance(device, OpcuaDevice):
         where = spot(tag, device, span, draft)
-    place = device.place_in("tags", name.partition("/")[2])
+    of_array = isinstance(tag, OpcuaTag) and tag.at.of_array
+    place = tag.node.place if of_array else device.place_in("tags", name.partition("/")[2])
     return Tag(
         index=len(draft.tags),
         name=name,
@@ -113,6 +114,7 @@ def _tag(
         current=current(tag) if isinstance(tag, ModbusTag) else None,
         write=limits(tag, form.type, draft),
         method=where.method if where else None,
+        states=tuple((int(number), text) for number, text in tag.states.items() if text),
         place=f"{place.file}:{place.line}",
     )
 

@@ -10,6 +10,7 @@ from edgetwin.config.compile.challenger import compile_challengers
 from edgetwin.config.compile.classes import compile_classes
 from edgetwin.config.compile.devices import compile_devices
 from edgetwin.config.compile.draft import Draft
+from edgetwin.config.compile.elements import with_elements
 from edgetwin.config.compile.loops import compile_loops
 from edgetwin.config.compile.requests import compile_requests
 from edgetwin.config.compile.topics import levels
@@ -78,6 +79,7 @@ def compile_text(
         draft.credentials = Path(handed)
     plan = None
     if section is not None:
+        section = with_elements(section, problems)
         plan = _gateway(section, draft, environ, embed(own, every), source)
     problems.raise_any()
     if plan is None:

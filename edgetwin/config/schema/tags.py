@@ -122,6 +122,12 @@ class _Tag(Section):
         example="{high: {above: 8, on_delay: 2 s, priority: 1}}",
         default="{}",
     )
+    states: Table[str, str | None] = option(
+        MapOf(whole(-(1 << 31), (1 << 32) - 1), TEXT, "state"),
+        "What its whole values mean. The birth tells it upstream.",
+        example="{0: stopped, 1: running}",
+        default="{}",
+    )
     class_: str | None = option(
         NAME,
         "Its class: how it is told upstream.",
@@ -232,6 +238,13 @@ class OpcuaTag(_Tag):
         ELEMENT,
         "Which element of an array, from 0; of a matrix 1,2.",
         example="3",
+        unless="the node holds one value",
+    )
+    elements: int | None = option(
+        whole(1, 1000),
+        "How many elements of an array are tags: NAME_0 is its first, and all come with one read. "
+        "What else is written here holds for each of them.",
+        example="8",
         unless="the node holds one value",
     )
     deadband: Quantity | Share | None = option(

@@ -73,6 +73,7 @@ _TAG = record(
         optional=True,
     ),
     Field("counter", _COUNTER, "It only goes up: summaries tell its increase.", optional=True),
+    Field("states", names_to(NAMED), "What its whole values mean, by value.", optional=True),
     Field("report", _REPORT, "It is told by exception, in reports.", optional=True),
 )
 
