@@ -66,7 +66,11 @@ class _Open:
 
 
 class Remote:
-    """The requests of all upstreams. Open ones are bounded: the guard has one out for each tag."""
+    """The requests of all upstreams.
+
+    Open ones are bounded: the guard lets one write to a tag out at a time, and forgets it after a
+    second; here it is forgotten after ``PATIENCE``.
+    """
 
     def __init__(self, plan: GatewayPlan, loops: Sequence[Loop], guard: Guard) -> None:
         self._tags = plan.tags
@@ -128,6 +132,8 @@ class Remote:
 
     def check(self, now: Instant) -> tuple[Event, ...]:
         """Writes whose end nobody has told in time."""
+        if not self._open:
+            return ()
         late = [number for number, out in self._open.items() if now.mono > out.due]
         text = "no answer from the device: it may or may not have taken the value"
         return tuple(

@@ -83,5 +83,5 @@ class Unsigned:
             self.refused(f"{reply.state}: {reply.reason}")
 
     def _refuse(self, reason: str, text: str) -> None:
-        self.tally.refuse(reason, text)
-        self.refused(text)
+        self.tally.refused[reason] += 1
+        self.refused(text)  # which also tells it

@@ -13,6 +13,8 @@ from edgetwin.core.codec import decode, encode
 from edgetwin.core.errors import RecordingError
 from edgetwin.core.event import Event, EventKind
 from edgetwin.core.frame import (
+    CloudMode,
+    CloudWrite,
     Confirmed,
     Frame,
     Lesson,
@@ -44,6 +46,8 @@ SMALL = [
     Tick(),
     Reflect(),
     ModeRequest(0, Mode.AUTO, "anna"),
+    CloudWrite("room/17", "cloud", "Anna", "skid/n", 1200.1),
+    CloudMode("room/18", "cloud", "Anna", "pressure", Mode.SHADOW),
     ModelInstalled(0, b"\x00\xffonnx", "ab" * 32),
     ModelUnavailable(0, "no such file"),
     Stop(),

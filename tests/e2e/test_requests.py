@@ -116,6 +116,8 @@ async def test_a_signed_write_is_applied_read_back_and_told(
         assert told["facts"]["by"] == "Anna, control room"
         status = await gateway.status()
         assert counts(status)["heard"] == counts(status)["taken"] == 1
+        _, screen, _ = await edgetwin("status", "--state", gateway.state)
+        assert "cloud listens; 1 taken (1 applied); 0 refused" in screen
         code = await gateway.end()
     assert code == 0
     recording = next((gateway.state / "recordings").glob("*"))

@@ -17,4 +17,4 @@ async def test_nothing_hostile_is_written_and_all_of_it_is_counted(
     spec.loader.exec_module(module)
     report = await module.besiege(750, tmp_path, mosquitto.port, upstream_signer, huge=False)
     assert report.faults() == []
-    assert report.applied == 3
+    assert report.counted["replay"] > 0

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgetwin.core.sparkplug.catalogue import Catalogue
 from edgetwin.core.sparkplug.command import judge
 from edgetwin.core.sparkplug.host import PrimaryHost, Word
 from edgetwin.core.sparkplug.metric import REBIRTH, DataType, Metric, Payload, Verb
+from edgetwin.core.tags import Tag, TagTable, ValueType, WriteLimits
 
 TOPIC = "spBv1.0/STATE/scada"
 
@@ -90,6 +92,52 @@ def metric(name, value, alias=None):
 def test_a_rebirth_is_obeyed_and_all_else_refused(verb, device, metrics, rebirth, refused):
     command = judge(verb, device, Payload(0, tuple(metrics)), retained=False)
     assert (command.rebirth, len(command.refused)) == (rebirth, refused)
+
+
+TAGS = TagTable(
+    (
+        Tag(0, "skid/n", device=0, type=ValueType.INT16, write=WriteLimits(-9, 9)),
+        Tag(1, "skid/m", device=0, type=ValueType.FLOAT32, write=WriteLimits(-9, 9)),
+        Tag(2, "meter/k", device=1, type=ValueType.INT64, write=WriteLimits(-9, 9)),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("device", "name", "alias", "value", "wanted"),
+    [
+        ("skid", "n", None, 5, ("skid/n", 5.0)),
+        ("skid", "n", None, 2**32 - 5, ("skid/n", -5.0)),
+        ("skid", "n", None, 2**64 - 5, ("skid/n", -5.0)),
+        ("skid", "n", None, 40_000, ("skid/n", 40_000.0)),
+        ("skid", "m", None, -2.5, ("skid/m", -2.5)),
+        ("skid", "m", None, True, ("skid/m", 1.0)),
+        ("skid", "", 2, 2.5, ("skid/m", 2.5)),
+        ("meter", "k", None, 2**64 - 1, ("meter/k", -1.0)),
+        ("skid", "m", None, float("nan"), None),
+        ("skid", "m", None, float("inf"), None),
+        ("skid", "m", None, "2.5", None),
+        ("skid", "m", None, None, None),
+        ("skid", "k", None, 1.0, None),
+        ("meter", "n", None, 1.0, None),
+        ("", "skid/n", None, 1.0, None),
+        ("meter", "", 1, 1.0, None),
+        ("skid", "", 0, 1.0, None),
+        ("skid", "", 4, 1.0, None),
+        ("skid", "", 2**64 - 1, 1.0, None),
+        ("skid", "", None, 1.0, None),
+    ],
+)
+def test_a_wish_to_write_names_a_metric_of_its_device_and_a_number(
+    device, name, alias, value, wanted
+):
+    verb = Verb.DCMD if device else Verb.NCMD
+    said = Payload(7, (Metric(0, DataType.DOUBLE, value, name, alias),))
+    catalogue = Catalogue(TAGS, ["skid", "meter"])
+    command = judge(verb, device, said, retained=False, catalogue=catalogue)
+    assert [(w.tag, w.value) for w in command.wanted] == ([wanted] if wanted else [])
+    assert len(command.refused) == (wanted is None)
+    assert not judge(verb, device, said, retained=True, catalogue=catalogue).wanted
 
 
 def test_a_retained_command_is_refused_even_if_it_is_a_rebirth():
