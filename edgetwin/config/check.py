@@ -151,6 +151,7 @@ def _upstream(upstream: UpstreamPlan) -> str:
     return (
         f"{upstream.name}: {where} ({way}), {what} every "
         f"{format_duration(upstream.window)} below {upstream.topic}"
+        f"{'; as gzip for readers who ask' if upstream.compress else ''}"
     )
 
 

@@ -67,7 +67,6 @@ class Forwarder:
         self.since = 0
         self.error = ""
         self.landed = 0
-        self.refused = 0  # commands: none is listened to
         self.warning = exposed(plan.broker)
         self._gateway = gateway
         self._store = store
@@ -88,6 +87,11 @@ class Forwarder:
     def node(self) -> str:
         """The node of the broker that is, or was last, spoken to."""
         return f"{self._link.settings.host}:{self._link.settings.port}"
+
+    @property
+    def refused(self) -> int:
+        """How many messages that readers sent mean nothing."""
+        return self._packing.ignored
 
     @property
     def acked(self) -> int:

@@ -3,7 +3,10 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
+from edgetwin.core.contract.kinds import MESSAGES
+from edgetwin.core.contract.schema import schema
 from edgetwin.core.encoding import GZIP, PLAIN, compress, expand, read_accept
 
 
@@ -45,6 +48,19 @@ def test_what_readers_accept(payload, types):
 )
 def test_anything_else_is_no_such_message(payload):
     assert read_accept(payload) is None
+
+
+@given(
+    st.fixed_dictionaries(
+        {"v": st.sampled_from([1, 2, "1"]), "accept": st.lists(st.text(max_size=110), max_size=18)},
+        optional={"more": st.none()},
+    )
+)
+def test_what_is_declared_is_what_is_taken(told):
+    judge = Draft202012Validator(schema(MESSAGES["accept"]))
+    sent = json.dumps(told, ensure_ascii=False).encode(errors="backslashreplace")
+    if len(sent) <= 1000:
+        assert judge.is_valid(told) == (read_accept(sent) is not None)
 
 
 @given(st.binary(max_size=1100))

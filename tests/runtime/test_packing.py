@@ -22,6 +22,8 @@ from edgetwin.runtime import clock
 from edgetwin.runtime.frames import FrameQueue
 from edgetwin.runtime.office import Office
 from edgetwin.runtime.packing import Packing
+from edgetwin.upstream.mqtt_listen import ListeningLink
+from edgetwin.upstream.mqtt_refusal import Refused
 
 pytestmark = pytest.mark.broker
 
@@ -66,12 +68,17 @@ class Reader:
 
 
 @contextlib.asynccontextmanager
-async def sending(state, port, *, compress):
-    """An office whose clock runs as it is pushed: ``push()`` ends a window of one second."""
+async def sending(state, port, *, compress, versions=None):
+    """An office whose clock runs as it is pushed: ``push()`` ends a window of one second.
+
+    ``versions`` of MQTT that it speaks; any, unless told otherwise.
+    """
     broker = MqttSettings("127.0.0.1", port, tls=False, client_id="gw", keepalive_s=2)
     plan = UpstreamPlan("cloud", broker, TOPIC, SECOND, compress=compress)
     frames = FrameQueue(1000)
     office = Office(GatewayPlan("gw", state, TAGS, (), upstreams=(plan,)), frames, clock.now)
+    if versions:
+        office._native[0]._link._versions = versions
     number = 0
 
     def push():
@@ -166,6 +173,34 @@ async def test_readers_of_mqtt_3_get_plain_json_unless_they_ask(mosquitto, tmp_p
             assert fits("summary", payload)
     finally:
         old.close()
+
+
+async def test_gateway_that_speaks_mqtt_3_compresses_nothing_and_offers_nothing(
+    mosquitto, reader, tmp_path
+):
+    reader.say(ACCEPT)
+    v311 = (MQTTProtocolVersion.MQTTv311,)
+    async with sending(tmp_path, mosquitto.port, compress=True, versions=v311) as (push, _):
+        push()
+        for _ in range(3):
+            kind, payload = await one_more(reader, push)
+            assert (kind, payload[:1]) == (None, b"{")
+    assert "encodings" not in json.loads(reader.of("birth")[0][1])
+
+
+async def test_who_may_not_read_what_readers_accept_goes_on_without(
+    mosquitto, reader, tmp_path, caplog, monkeypatch
+):
+    async def no(*_):  # mosquitto's own lists of rights know no subscribing
+        raise Refused("not authorized")
+
+    monkeypatch.setattr(ListeningLink, "subscribe", no)
+    async with sending(tmp_path, mosquitto.port, compress=True) as (push, office):
+        push()
+        for _ in range(3):
+            assert (await one_more(reader, push))[0] == PLAIN
+        assert office.status()["upstreams"]["cloud"]["connected"]
+    assert "may not read plant/gw/accept, so nothing is compressed" in caplog.text
 
 
 def test_what_is_no_accept_message_is_counted_and_changes_nothing(caplog):
