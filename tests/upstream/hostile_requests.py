@@ -299,7 +299,8 @@ class Siege:
         self._folder, self._broker, self._key = folder, broker, key
         self._waiting: dict[str, float] = {}
         self._news = asyncio.Event()
-        self._applied: set[str] = set()
+        self._ended: dict[str, str] = {}
+        self.applied_values: set[float] = set()
         self._heard = 0
         self._stolen_at = 0.0
         self._loop = asyncio.get_running_loop()
@@ -318,8 +319,10 @@ class Siege:
     def _keep(self, said: dict[str, Any]) -> None:
         self.report.replies[said["state"]] += 1
         begun = self._waiting.pop(said["nonce"], None)
+        if said["state"] != State.UPDATING:
+            self._ended[said["nonce"]] = said["state"]
         if said["state"] == State.APPLIED:
-            self._applied.add(said["nonce"])
+            self.applied_values.add(said.get("read_back", 0.0))
         self._news.set()
         if begun is not None:
             self.report.slowest_s = max(self.report.slowest_s, time.monotonic() - begun)
@@ -346,8 +349,11 @@ class Siege:
             await process.communicate()
 
     @asynccontextmanager
-    async def gateway(self, device: int, end: int = signal.SIGTERM):
-        """The daemon, from when it listens to its end; its counts go to the report."""
+    async def gateway(self, device: int, end: int = signal.SIGTERM, *, settled: bool = True):
+        """The daemon, from when it listens to its end; its counts go to the report.
+
+        Not ``settled``: it ends in the middle of whatever it does.
+        """
         file = self._folder / "siege.yaml"
         text = {"state": self._folder / "state", "device": device, "broker": self._broker}
         file.write_text(CONFIG.format(**text, key=self._key))
@@ -359,8 +365,9 @@ class Siege:
             try:
                 await self._until(lambda s: _told(s)["connected"] and s["tags"]["good"] >= 2)
                 yield process
-                status = await self._until(self._is_settled)
-                self._collect(_told(status), status)
+                if settled:
+                    status = await self._until(self._is_settled)
+                    self._collect(_told(status), status)
             finally:
                 process.send_signal(end)
                 await asyncio.wait_for(process.wait(), DEADLINE_S)
@@ -402,16 +409,33 @@ class Siege:
             self._waiting[attack.nonce] = time.monotonic()
         self._client.publish(REQUEST, attack.token, 1)
 
+    def send_plain(self, token: bytes) -> None:
+        """Send what is not accounted for."""
+        self._client.publish(REQUEST, token, 1)
+
     async def allowed(self) -> None:
         """A good request: carried out, and stolen from then on."""
         token, nonce = self.attacks.good()
         self._send(Attack("allowed", token, "taken", nonce=nonce))
-        async with asyncio.timeout(DEADLINE_S):
-            while nonce not in self._applied:
-                self._news.clear()
-                await self._news.wait()
+        state = await self._end_of(nonce)
+        assert state == State.APPLIED, state
         self.attacks.stolen = [*self.attacks.stolen[-2:], (token, nonce)]
         self._stolen_at = self._loop.time()
+
+    async def applied_at_last(self) -> None:
+        """Ask until nothing else is under way: what was asked before has then ended."""
+        state = ""
+        while state != State.APPLIED:
+            token, nonce = self.attacks.good()
+            self.send_plain(token)
+            state = await self._end_of(nonce)
+
+    async def _end_of(self, nonce: str) -> str:
+        async with asyncio.timeout(DEADLINE_S):
+            while nonce not in self._ended:
+                self._news.clear()
+                await self._news.wait()
+        return self._ended[nonce]
 
     async def judged(self, count: int) -> None:
         """So many attacks, no faster than each is looked at."""
@@ -483,6 +507,40 @@ class Siege:
 
 def _told(status: dict[str, Any]) -> dict[str, Any]:
     return status["office"]["requests"]["cloud"]
+
+
+async def kill_and_repeat(
+    kills: int, folder: Path, broker: int, signer_module: Any, *, seed: int = 1
+) -> tuple[Counter[float], set[float]]:
+    """Ask while the gateway is killed again and again, and ask all of it again after each kill.
+
+    Gives how often each value was written, and those that were said to be applied.
+    """
+    siege = Siege(folder, broker, signer_module, seed)
+    dice, sent = random.Random(seed), []
+
+    async def ask_for(count: int) -> None:
+        for _ in range(count):
+            wanted = {"tag": "skid/n", "value": 600 + len(sent) / 8}  # each once, exact in float32
+            sent.append((siege.attacks.good(write=wanted)[0], wanted["value"]))
+            for token in (sent[-1][0], dice.choice(sent[-20:])[0]):
+                siege.send_plain(token)
+            await asyncio.sleep(dice.uniform(0, 0.03))
+
+    try:
+        async with siege.device() as device:
+            for _ in range(kills):
+                async with siege.gateway(device, signal.SIGKILL, settled=False):
+                    for token, _ in sent[-100:]:
+                        siege.send_plain(token)
+                    await ask_for(dice.randrange(5, 40))
+            async with siege.gateway(device, settled=False):
+                for token, _ in sent[-200:]:
+                    siege.send_plain(token)
+                await siege.applied_at_last()
+    finally:
+        siege.close()
+    return Counter(siege.report.written), siege.applied_values
 
 
 async def besiege(
