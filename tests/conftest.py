@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-# What a machine may lack even in CI, each with its marker: development data that we may not ship.
-MAY_BE_ABSENT = ("shared",)
+# What a machine may lack even in CI, each with its marker: development data that we may not ship,
+# and a server that only the example of docs/fleet.md needs.
+MAY_BE_ABSENT = ("shared", "nats")
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -25,6 +25,7 @@ from edgetwin.upstream.seal import Unsealed, Verifier
 log = logging.getLogger(__name__)
 
 LARGEST = 60_000  # bytes of a token: some hundred tags; the door takes no larger packet
+_QOS = 0  # the broker keeps the newest, and more come: no message is worth a queue of its own
 _CHECKS = 5  # signatures a second: ranges come now and then
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _REFUSED_WAIT_S = 1.0, 30.0, 30.0
 _ANSWER_S = 10.0
@@ -97,7 +98,7 @@ class RangesLine:
         try:
             await self._link.connect(None)
             async with asyncio.timeout(_ANSWER_S):
-                await self._link.subscribe(self._topics)
+                await self._link.subscribe(self._topics, _QOS)
             self.connected, self.error, self._wait = True, "", _FIRST_WAIT_S
             await self._link.lost()
         except LinkLost as lost:

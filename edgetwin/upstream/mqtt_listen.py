@@ -30,14 +30,14 @@ class ListeningLink(MqttLink):
         super().__init__(settings, on_ack)
         self._hear = on_message
 
-    async def subscribe(self, topics: Iterable[str]) -> None:
-        """Listen on these topics at QoS 1; ends when the broker has agreed. Set a deadline.
+    async def subscribe(self, topics: Iterable[str], qos: int = _QOS) -> None:
+        """Listen on these topics; ends when the broker has agreed. Set a deadline.
 
         Raises:
             LinkLost: the line is down.
             Refused: this user may not listen there.
         """
-        wanted = [(topic, _QOS) for topic in topics]
+        wanted = [(topic, qos) for topic in topics]
         await self._await_reply(lambda client: client.subscribe(wanted), wanted[0][0])
 
     # ------------------------------------------------------------

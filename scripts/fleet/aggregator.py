@@ -133,7 +133,8 @@ async def tell(fleet: Fleet, sender: Sender, folder: Path, every_s: float, least
             sent = await sender.send(made, fleet.owners[type_])
             (folder / f"ranges-{type_}.json").write_bytes(ranges.write(made))
             count = len(fleet.owners[type_])
-            print(f"ranges of {made.assets} machines to {count} gateways: {sent}", flush=True)
+            outcome = "acknowledged" if sent else "not all sent"
+            print(f"ranges of {made.assets} machines to {count} gateways: {outcome}", flush=True)
 
 
 async def main(folder: Path, key: Path, every_s: float, least: int, ports: list[int]) -> None:

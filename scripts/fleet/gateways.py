@@ -151,7 +151,13 @@ class Gateway:
     def second_opinion(self) -> dict[str, object]:
         """What its challenger has found, and what was true of its pump."""
         found: dict[str, object] = dict(self.ranges.status()["challengers"]["pump"])
-        return {**found, "worn": self.pump.worn, "breaks": self.pump.number % 40 == 13}
+        line = self.ranges.status()["ranges"]["cloud"]
+        return {
+            **found,
+            "line": line,
+            "worn": self.pump.worn,
+            "breaks": self.pump.number % 40 == 13,
+        }
 
     def produced(self) -> Iterator[tuple[str, int]]:
         """Each stream and its last number, as the disk has it."""
