@@ -51,6 +51,8 @@ def _lines(plan: GatewayPlan) -> Iterator[str]:
     yield from (_line("write", each) for each in _writable(plan))
     for upstream in plan.upstreams:
         yield _line("upstream", _upstream(upstream))
+        if upstream.requests is not None:
+            yield _line("requests", _requests(plan, upstream.name, upstream.requests))
     recording = format_size(plan.recording_bytes) if plan.recording_bytes else "off"
     outbox = format_size(plan.outbox_bytes)
     yield _line("state", f"{plan.state}: outbox {outbox}, recording {recording}")
@@ -153,6 +155,14 @@ def _upstream(upstream: UpstreamPlan) -> str:
         f"{format_duration(upstream.window)} below {upstream.topic}"
         f"{'; as gzip for readers who ask' if upstream.compress else ''}"
     )
+
+
+def _requests(plan: GatewayPlan, upstream: str, asked: RequestSettings) -> str:
+    keys = " or ".join(file.stem for file in asked.keys)
+    who = "whoever may publish at the broker" if asked.unsigned else f"who signs with {keys}"
+    tags = [plan.tags[index].name for index in sorted(asked.tags)]
+    loops = [f"the mode of {plan.loops[index].name}" for index in sorted(asked.loops)]
+    return f"{upstream}: {who} may ask for {', '.join(tags + loops)}"
 
 
 def _notes(plan: GatewayPlan) -> Iterator[str]:
