@@ -6,9 +6,10 @@ from pathlib import Path
 
 from edgetwin import config
 from edgetwin.core.contract.asyncapi import document
+from edgetwin.core.contract.kinds import MESSAGES
 from edgetwin.core.errors import EdgetwinError
 from edgetwin.core.export.formats import FORMATS
-from edgetwin.core.plan import GatewayPlan
+from edgetwin.core.plan import GatewayPlan, UpstreamPlan
 
 
 def export(options: argparse.Namespace) -> int:
@@ -24,5 +25,19 @@ def _asyncapi(plan: GatewayPlan) -> object:
     for each in plan.upstreams:
         if each.sparkplug is None:
             host = f"{each.broker.host}:{each.broker.port}"
-            return document(each.topic, host, tls=each.broker.tls)
+            return document(each.topic, host, tls=each.broker.tls, kinds=_kinds(plan, each))
     raise EdgetwinError("no upstream sends edgetwin's own JSON. Add one below upstream:")
+
+
+def _kinds(plan: GatewayPlan, upstream: UpstreamPlan) -> set[str]:
+    """Every kind of message but those that this upstream will never see."""
+    needed = {
+        "report": any(tag.report for tag in plan.tags),
+        "capture": bool(plan.detectors),
+        "values": upstream.values,
+        "accept": upstream.compress,
+        "request": upstream.requests is not None,
+        "reply": upstream.requests is not None,
+        "ranges": upstream.challenger is not None,
+    }
+    return {kind for kind in MESSAGES if needed.get(kind, True)}

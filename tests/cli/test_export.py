@@ -25,6 +25,16 @@ def test_each_format_is_one_json_document(format_, capsys):
     assert warned == ""
 
 
+def test_asyncapi_tells_of_what_this_gateway_sends_and_hears(capsys):
+    assert main(["export", "--format", "asyncapi", CONFIG]) == 0
+    usual = set(json.loads(capsys.readouterr().out)["channels"])
+    assert usual == {"birth", "status", "summary", "event", "capture", "gap", "closed"}
+    more = ["upstream.cloud.values=true", "upstream.cloud.compression=gzip"]
+    options = [word for option in more for word in ("--set", option)]
+    assert main(["export", "--format", "asyncapi", *options, CONFIG]) == 0
+    assert set(json.loads(capsys.readouterr().out)["channels"]) - usual == {"values", "accept"}
+
+
 def test_thing_description_is_what_is_written_unless_asked_otherwise(capsys):
     assert main(["export", CONFIG]) == 0
     assert SIGNS["td"](json.loads(capsys.readouterr().out))

@@ -1,7 +1,7 @@
 """The AsyncAPI 3.0 document: topics, messages and who sends them, for tools and for people."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from edgetwin.core.contract.kinds import MESSAGES
@@ -36,9 +36,24 @@ _TOPIC = (
 )
 
 
-def document(topic: str = "", host: str = "", *, tls: bool = True) -> dict[str, Any]:
-    """The whole document; with ``topic`` (and broker) that of one gateway, schemas included."""
+def document(
+    topic: str = "",
+    host: str = "",
+    *,
+    tls: bool = True,
+    kinds: Collection[str] = tuple(MESSAGES),
+) -> dict[str, Any]:
+    """The whole document; with ``topic`` (and broker) that of one gateway, schemas included.
+
+    ``kinds`` are the messages that it tells of.
+    """
     address = topic or "{topic}"
+    told = [each for suffix, each in MESSAGES.items() if suffix in kinds]
+    named = {name for each in told for name in _PART.findall(each.levels)}
+    parameters = {
+        **({} if topic else {"topic": _topic()}),
+        **({"type": _TYPE} if "type" in named else {}),
+    }
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -49,11 +64,11 @@ def document(topic: str = "", host: str = "", *, tls: bool = True) -> dict[str, 
         },
         "defaultContentType": PLAIN,
         "servers": {"broker": _server(host, tls=tls)},
-        "channels": {each.suffix: _channel(each, address) for each in MESSAGES.values()},
-        "operations": dict(map(_operation, MESSAGES.values())),
+        "channels": {each.suffix: _channel(each, address) for each in told},
+        "operations": dict(map(_operation, told)),
         "components": {
-            "parameters": {**({} if topic else {"topic": _topic()}), "type": _TYPE},
-            "messages": {s: _message(m, whole=bool(topic)) for s, m in MESSAGES.items()},
+            **({"parameters": parameters} if parameters else {}),
+            "messages": {each.suffix: _message(each, whole=bool(topic)) for each in told},
         },
     }
 

@@ -64,6 +64,7 @@ def thing_description(plan: GatewayPlan) -> dict[str, Any]:
             for kind, text in _EVENTS.items()
             if kind != "report" or any(tag.report for tag in plan.tags)
         },
+        **_actions(lines),
     }
 
 
@@ -108,6 +109,7 @@ def _property(plan: GatewayPlan, tag: Tag, forms: list[dict[str, Any]]) -> dict[
         "observable": True,
         **({"edgetwin:alsoCalled": others} if others else {}),
         **({"edgetwin:writeLimits": writable} if writable else {}),
+        **({"edgetwin:writeBy": "request"} if _can_be_asked(plan, tag) else {}),
         "forms": forms,
     }
 
@@ -149,6 +151,37 @@ def _event(kind: str, text: str, lines: list[UpstreamPlan]) -> dict[str, Any]:
             {**_form(line, kind), "op": ["subscribeevent", "unsubscribeevent"]} for line in lines
         ],
     }
+
+
+def _can_be_asked(plan: GatewayPlan, tag: Tag) -> bool:
+    return any(
+        each.requests is not None and tag.index in each.requests.tags
+        for each in plan.upstreams
+        if each.sparkplug is None
+    )
+
+
+def _actions(lines: list[UpstreamPlan]) -> dict[str, Any]:
+    """A request is an action: it is signed, judged and answered, which no property write is."""
+    listening = [line for line in lines if line.requests is not None]
+    if not listening:
+        return {}
+    action = {
+        "title": "request",
+        "description": "Ask for a write, or for a loop's mode. Signed (JWS, Ed25519).",
+        "input": {"type": "object"},
+        "safe": False,
+        "idempotent": False,
+        "forms": [_ask(line) for line in listening],
+    }
+    return {"actions": {"request": action}}
+
+
+def _ask(line: UpstreamPlan) -> dict[str, Any]:
+    form = {**_form(line, "request"), "op": "invokeaction", "contentType": "application/jose"}
+    topic = form.pop("mqv:filter")
+    reply = {"edgetwin:reply": f"{line.topic}/reply"}
+    return {**form, "mqv:controlPacket": "publish", "mqv:topic": topic, **reply}
 
 
 def _form(line: UpstreamPlan, kind: str) -> dict[str, Any]:

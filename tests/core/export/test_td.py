@@ -8,6 +8,7 @@ from jsonschema import Draft7Validator
 from edgetwin.core import payload
 from edgetwin.core.errors import EdgetwinError
 from edgetwin.core.export.td import thing_description
+from edgetwin.core.plan import RequestSettings
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,17 @@ def test_security_of_each_form_is_defined(plan):
         scheme for each in affordances for form in each["forms"] for scheme in form["security"]
     }
     assert named == set(told["securityDefinitions"])
+
+
+def test_request_is_an_action_where_somebody_listens(plan, judge):
+    asked = RequestSettings(tags=frozenset({5}))
+    told = thing_description(replace(plan, upstreams=(replace(plan.upstreams[0], requests=asked),)))
+    assert [f"{e.json_path}: {e.message}" for e in judge.iter_errors(told)] == []
+    [form] = told["actions"]["request"]["forms"]
+    assert form["mqv:topic"].endswith("/request")
+    asked_for = [name for name, each in told["properties"].items() if "edgetwin:writeBy" in each]
+    assert asked_for == [plan.tags[5].name]
+    assert "actions" not in thing_description(plan)
 
 
 def test_without_our_own_json_upstream_it_says_so(plan):
