@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import importlib.util
+import json
 import os
+import re
 import resource
 import shutil
 import socket
@@ -15,8 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 from edgetwin.core import payload
+from edgetwin.core.contract.kinds import MESSAGES
+from edgetwin.core.contract.schema import schema
 from edgetwin.core.event import Event, EventKind
 from edgetwin.core.frame import Frame, Tick
 from edgetwin.core.plan import SECOND, GatewayPlan, MqttSettings, UpstreamPlan
@@ -91,11 +96,27 @@ async def working(desk):
         await asyncio.wait_for(desk.office.close(), 4)
 
 
+JUDGES = {kind: Draft202012Validator(schema(of)) for kind, of in MESSAGES.items()}
+A_FEW = 50
+
+
+def outside_the_contract(ledger):
+    """What is wrong with the retained messages, and with the first and last of each stream."""
+    told = list(ledger.retained.items())
+    for stream, seen in ledger.records.items():
+        texts = [seen[number] for number in sorted(seen)]
+        some = texts[:A_FEW] + texts[A_FEW:][-A_FEW:]
+        told += [(re.split("[-@]", stream)[0], json.loads(text)) for text in some]
+    found = ((kind, error) for kind, m in told for error in JUDGES[kind].iter_errors(m))
+    return [f"{kind}: {error.json_path} {error.message}" for kind, error in found]
+
+
 @pytest.fixture
 def subscriber(mosquitto, upstream_rig):
     made = upstream_rig.Subscriber(mosquitto.port)
     yield made
     made.close()
+    assert outside_the_contract(made.ledger) == []
 
 
 def count(kind, wanted):
