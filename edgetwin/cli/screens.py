@@ -163,11 +163,11 @@ def _challengers(office: dict[str, Any]) -> list[tuple[str, str]]:
     rows = []
     for name, c in office.get("challengers", {}).items():
         if not c["assets"]:
-            rows.append(("challenger", f"{name}: no ranges of {c['type']} yet"))
+            rows.append(("fleet", f"{name}: no ranges of {c['type']} yet"))
             continue
         rows.append(
             (
-                "challenger",
+                "fleet",
                 f"{name}: {_times(c['windows'], 'window')} beside {c['assets']} of {c['type']}; "
                 f"not normal: both {c['both']}, only the fleet {c['challenger']}, only its own "
                 f"detector {c['detector']}",

@@ -326,7 +326,7 @@ class Subscriber:
         self._loop.call_soon_threadsafe(self._keep, message.topic, message.payload)
 
     def _keep(self, topic, payload):
-        if not topic.endswith("/request"):  # our own, and no JSON
+        if not topic.endswith("/request") and "/ranges/" not in topic:  # our own, and no JSON
             self.messages.append((topic, json.loads(payload)))
         self._news.set()
 

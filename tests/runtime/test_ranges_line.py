@@ -1,14 +1,10 @@
 """Ranges of a fleet, by a real broker to a gateway's challengers, and whose are not taken."""
 
 import asyncio
-import base64
 import contextlib
-import json
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edgetwin.core.frame import Frame
 from edgetwin.core.plan import SECOND, GatewayPlan, MqttSettings, UpstreamPlan
@@ -30,36 +26,21 @@ TOPIC = "plant/gw/ranges/pump-40"
 WALL = 1_732_278_000 * SECOND
 
 
-class Signer:
-    def __init__(self, folder, name="fleet"):
-        self.kid = name
-        self._key = Ed25519PrivateKey.generate()
-        self.file = folder / f"{name}.pem"
-        self.file.write_bytes(
-            self._key.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
-        )
-
-    def seal(self, content):
-        header = json.dumps({"alg": "EdDSA", "kid": self.kid}).encode()
-        signed = b".".join(base64.urlsafe_b64encode(p).rstrip(b"=") for p in (header, content))
-        return signed + b"." + base64.urlsafe_b64encode(self._key.sign(signed)).rstrip(b"=")
-
-
 def ranges(made=1, type_="pump-40", high=4.0):
     return write(Ranges(type_, made, 1000, 40, {"p": Edges(0.0, 1.0, 3.0, high)}))
 
 
 @pytest.fixture
-def signer(tmp_path):
-    return Signer(tmp_path)
+def signer(upstream_signer, tmp_path):
+    made = upstream_signer.Signer("fleet")
+    made.save(tmp_path)
+    return made
 
 
 @pytest.fixture
 def plan(mosquitto, signer, tmp_path):
     broker = MqttSettings("127.0.0.1", mosquitto.port, tls=False, client_id="gw")
-    settings = ChallengerSettings((signer.file,), 3 * SECOND)
+    settings = ChallengerSettings((tmp_path / "fleet.pem",), 3 * SECOND)
     cloud = UpstreamPlan("cloud", broker, "plant/gw", SECOND, challenger=settings)
     return GatewayPlan("gw", tmp_path, TAGS, (), upstreams=(cloud,), typed=(PUMP,))
 
@@ -99,7 +80,7 @@ async def comes(fact):
 
 async def test_ranges_kept_by_the_broker_reach_a_gateway_that_comes_later(plan, signer, mosquitto):
     async with sender(mosquitto.port) as send:
-        send(signer.seal(ranges(made=7)))
+        send(signer.sign(ranges(made=7)))
     async with listening(plan) as (office, lines):
         await comes(lambda: office.challengers[0].ranges)
         assert office.challengers[0].ranges.made == 7
@@ -110,16 +91,14 @@ async def test_ranges_kept_by_the_broker_reach_a_gateway_that_comes_later(plan, 
 
 
 async def test_what_no_key_of_ours_has_signed_is_refused_and_counted(
-    plan, signer, mosquitto, tmp_path
+    plan, signer, mosquitto, upstream_signer
 ):
-    folder = tmp_path / "stranger"
-    folder.mkdir()
-    good = signer.seal(ranges(made=5))
+    good = signer.sign(ranges(made=5))
     async with listening(plan) as (office, lines):
         line = lines.status
         await comes(lambda: line()["ranges"]["cloud"]["connected"])
         async with sender(mosquitto.port) as send:
-            send(Signer(folder).seal(ranges(made=9)))
+            send(upstream_signer.Signer("fleet").sign(ranges(made=9)))
             send(good[:-3] + b"AAA")
             send(ranges(made=9))
             send(b"x" * (LARGEST + 1))
@@ -135,10 +114,10 @@ async def test_signed_but_old_foreign_or_of_another_form_is_refused(plan, signer
         line = lines.status
         await comes(lambda: line()["ranges"]["cloud"]["connected"])
         async with sender(mosquitto.port) as send:
-            send(signer.seal(ranges(made=5)))
-            send(signer.seal(ranges(made=4)))
-            send(signer.seal(ranges(made=6, type_="fan")))
-            send(signer.seal(b'{"kind":"request"}'))
+            send(signer.sign(ranges(made=5)))
+            send(signer.sign(ranges(made=4)))
+            send(signer.sign(ranges(made=6, type_="fan")))
+            send(signer.sign(b'{"kind":"request"}'))
         await comes(lambda: sum(line()["ranges"]["cloud"]["refused"].values()) == 3)
         assert line()["ranges"]["cloud"]["refused"] == {
             "not newer": 1,
