@@ -106,8 +106,9 @@ class Tag:
     permutation of ``AB``, ``ABCD`` or ``ABCDEFGH`` ("": most significant first); ``length`` is how
     many registers a text fills. ``no_value`` are the bit patterns (most significant byte first) by
     which the device says that it has none; ``current`` is set where it holds a raw 4-20 mA signal.
-    A change of less than ``deadband`` need not be reported. ``method`` is what the driver calls
-    with a new value (core.nodes), None where it writes to ``address``. ``summary`` is which
+    A change of less than ``deadband`` need not be reported, or of less than ``deadband_share`` (to
+    1) of the range that the device itself tells of. ``method`` is what the driver calls with a new
+    value (core.nodes), None where it writes to ``address``. ``summary`` is which
     summaries tell of it: those of the upstream's window (""), those of a class, or none (None).
     ``states`` name its whole values.
     """
@@ -125,6 +126,7 @@ class Tag:
     scale: float = 1.0
     offset: float = 0.0
     deadband: float = 0.0
+    deadband_share: float = 0.0
     frozen_after: int = 0
     order: str = ""
     length: int = 0

@@ -107,6 +107,7 @@ def _tag(
         scale=tag.scale,
         offset=tag.offset,
         deadband=where.deadband if where else 0.0,
+        deadband_share=where.deadband_share if where else 0.0,
         frozen_after=tag.frozen_after or 0,
         order=form.order,
         length=form.length,

@@ -16,31 +16,32 @@ class Spot(NamedTuple):
 
     address: NodeAddress | PathAddress
     deadband: float = 0.0
+    deadband_share: float = 0.0
     method: MethodAddress | None = None
 
 
 def spot(tag: OpcuaTag, device: OpcuaDevice, span: tuple[float, float], draft: Draft) -> Spot:
     """Where and how; ``span`` is the tag's range in its unit."""
     address = replace(tag.at, element=tag.element) if tag.element else tag.at
-    return Spot(address, _deadband(tag, device, span, draft), _method(tag.write, draft))
+    deadband, share = _deadband(tag, device, span, draft)
+    return Spot(address, deadband, share, _method(tag.write, draft))
 
 
-def _deadband(tag: OpcuaTag, device: OpcuaDevice, span: tuple[float, float], draft: Draft) -> float:
-    """In the tag's unit. A share becomes one too: not every server that takes a share keeps it."""
+def _deadband(
+    tag: OpcuaTag, device: OpcuaDevice, span: tuple[float, float], draft: Draft
+) -> tuple[float, float]:
+    """In the tag's unit; a share too, unless only the server knows of which range."""
     given = tag.deadband
     if given is None:
-        return 0.0
+        return 0.0, 0.0
     place = tag.place("deadband")
     if device.mode != "subscribe":
         text = "a deadband has no effect where the device is polled"
         draft.problems.at(place, f"{text}. Write mode: subscribe, or remove it")
     if not isinstance(given, Share):
-        return draft.amount(given, tag.unit or "", place)
+        return draft.amount(given, tag.unit or "", place), 0.0
     width = span[1] - span[0]
-    if not math.isfinite(width):
-        draft.problems.at(place, "a part of which range? Write range: [low, high] as well")
-        return 0.0
-    return given.part * width
+    return (given.part * width, 0.0) if math.isfinite(width) else (0.0, given.part)
 
 
 def _method(write: OpcuaWrite | None, draft: Draft) -> MethodAddress | None:

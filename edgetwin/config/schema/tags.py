@@ -249,7 +249,8 @@ class OpcuaTag(_Tag):
     )
     deadband: Quantity | Share | None = option(
         DEADBAND,
-        "A change smaller than this is not reported by the server. Only with mode: subscribe.",
+        "A change smaller than this is not reported by the server. Only with mode: subscribe. The "
+        "range is the one written here; without it, the node's own (EURange).",
         example="2 % of range",
         unless="any change is reported",
     )

@@ -1,9 +1,7 @@
 """The monitored items of one subscription: what is reported, how often, and from which change on.
 
 The sampling interval and queue size are said outright (OPC 10000-4 §7.21): 0 would mean "as fast as
-you can", and a longer queue would bring values that are old. The deadband is kept by the server, as
-an absolute one. A percentage becomes absolute beforehand: there are servers that take a percentage
-and then never report at all.
+you can", and a longer queue would bring values that are old. The deadband is kept by the server.
 """
 
 from collections.abc import Sequence
@@ -11,8 +9,8 @@ from collections.abc import Sequence
 from asyncua import ua
 from asyncua.client.ua_client import UaClient
 
-from edgetwin.core.tags import Tag, TagTable
-from edgetwin.devices.opcua.columns import ARRAY
+from edgetwin.core.tags import TagTable
+from edgetwin.devices.opcua.deadband import bands_of, told
 from edgetwin.devices.opcua.parts import Parts
 from edgetwin.devices.opcua.stack import AttributeIds, StatusCodes
 from edgetwin.devices.opcua.survey import Node
@@ -25,19 +23,20 @@ _NO_FILTER = frozenset(
         StatusCodes.BadDeadbandFilterInvalid,
     }
 )
-_NUMBERS = range(2, 12)  # SByte to Double: a deadband is defined for these, OPC 10000-4 §7.22.2
 
 
 class Items:
     """Those of one subscription, by tag. Client handles are twin indices.
 
-    ``sampling_ms`` is how often the server looks at the one it looks at most rarely.
+    ``sampling_ms`` is how often the server looks at the one it looks at most rarely. ``bands`` are
+    the deadbands, in the device's own numbers.
     """
 
     def __init__(
         self, client: UaClient, number: int, interval_ms: float, most: Parts, tags: TagTable
     ) -> None:
         self.unfiltered: set[int] = set()
+        self.bands: dict[int, float] = {}
         self.sampling_ms = interval_ms
         self._client = client
         self._number = number
@@ -52,6 +51,7 @@ class Items:
         Where the server keeps no deadband, each change is reported; ``unfiltered`` tells of which.
         """
         await self._delete([node.tag for node in nodes])
+        self.bands |= await bands_of(self._client, nodes, self._tags)
         ordered = sorted(nodes, key=lambda node: (node.kind, node.tag))
         refused = await self._create(ordered)
         if again := [n for n in ordered if refused.get(n.tag) in _NO_FILTER]:
@@ -84,7 +84,7 @@ class Items:
             DiscardOldest=True,
         )
         if node.tag not in self.unfiltered:
-            wanted.Filter = deadband(self._tags[node.tag], node.kind)
+            wanted.Filter = told(self.bands.get(node.tag, 0.0))
         part = node.place.part or None
         return ua.MonitoredItemCreateRequest(
             ItemToMonitor=ua.ReadValueId(node.place.node, AttributeIds.Value, part),
@@ -98,14 +98,3 @@ class Items:
         if old:
             asked = ua.DeleteMonitoredItemsParameters(self._number, old)
             await self._client.delete_monitored_items(asked)
-
-
-def deadband(tag: Tag, kind: int) -> ua.DataChangeFilter | None:
-    """What the server is told of a tag's deadband, in the device's own numbers."""
-    if not tag.deadband or kind & ~ARRAY not in _NUMBERS:
-        return None
-    return ua.DataChangeFilter(
-        Trigger=ua.DataChangeTrigger.StatusValue,
-        DeadbandType=ua.DeadbandType.Absolute,
-        DeadbandValue=tag.deadband / abs(tag.scale),
-    )

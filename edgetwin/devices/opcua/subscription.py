@@ -40,6 +40,10 @@ _SILENT_NS = 3_000_000_000
 _LIFETIME_MS = 60_000
 _MOST_PUBLISHING = 8
 _MOST_MESSAGES = 1000
+_NO_RANGE = (
+    "its deadband is a part of a range that the server does not tell (EURange), so each change is "
+    "reported. Write range: [low, high]"
+)
 
 
 class SubscribedGroup:
@@ -96,7 +100,14 @@ class SubscribedGroup:
         self._watch()
         gone = (tag for tag, code in refused.items() if code == StatusCodes.BadNodeIdUnknown)
         self._deliver.gone.update(gone)
-        return {tag: words(code) for tag, code in refused.items()}
+        self._vigil.allow(self._monitor.bands)
+        tags = self._deliver.batches.tags
+        boundless = {
+            node.tag: _NO_RANGE
+            for node in nodes
+            if tags[node.tag].deadband_share and node.tag not in self._monitor.bands
+        }
+        return boundless | {tag: words(code) for tag, code in refused.items()}
 
     def watch(self, lane: Lane, most: int) -> None:
         """Check by reading, at most ``most`` nodes at once, that all items speak."""

@@ -19,7 +19,7 @@ costs nothing, since what was read is true. What is reported every period costs 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from edgetwin.core.reading import Floats, Scalar, Times
 from edgetwin.devices.opcua.columns import Array, Columns
+from edgetwin.devices.opcua.deadband import own_band
 from edgetwin.devices.opcua.exchange import Lane
 from edgetwin.devices.opcua.parts import slices
 from edgetwin.devices.opcua.polling import Delivery, Read
@@ -58,7 +59,7 @@ class Vigil:
         self._reported: Times = np.zeros(n, np.int64)
         self._suspect: Times = np.zeros(n, np.int64)
         table = deliver.batches.tags
-        self._slack: Floats = np.array([table[t].deadband / abs(table[t].scale) for t in tags])
+        self._slack: Floats = np.array([own_band(table[tag]) for tag in tags])
         self._reads: list[Read] = []
         self._next = 0
         self._out = False
@@ -74,6 +75,13 @@ class Vigil:
             )
             for part in slices(list(nodes), min(MOST, most, lane.max_nodes))
         ]
+
+    def allow(self, bands: Mapping[int, float]) -> None:
+        """So far may what is read be from what was reported, in the device's own numbers."""
+        arrays = self._deliver.batches.arrays
+        for first, band in bands.items():
+            at = arrays.of(first)
+            self._slack[at.start - self._tags.start : at.stop - self._tags.start] = band
 
     def reported(self, tags: NDArray[np.intp], columns: Columns) -> None:
         """Take note of what was reported: each tag once, all of them ours."""

@@ -199,6 +199,28 @@ async def test_server_keeps_the_deadband(connect, tree):
     assert reported == [1.25, 4.0]
 
 
+async def test_share_of_a_range_is_one_of_the_range_that_the_node_tells(connect, tree, caplog):
+    await tree.start()
+    places = [f"nsu={URI};s=Level", FLOW]  # EURange 0 to 80; none
+    driver, sink = await connect(places, True, deadband_share=0.1)
+    await becomes(driver, sink, 0, value=40.0)
+    await becomes(driver, sink, 1, value=12.5)
+    for value in ("47", "49"):
+        await tree.order("set", "Level", value)
+        await tree.order("set", "Flow", value)
+        await becomes(driver, sink, 1, value=float(value))
+    await becomes(driver, sink, 0, value=49.0)
+    levels = [b.values[tags_of(b).index(0)] for b in sink.batches if 0 in tags_of(b)]
+    assert levels == [40.0, 49.0]
+    assert "skid/1" in caplog.text.partition("EURange")[0]
+    assert "skid/0" not in caplog.text
+
+
+def tags_of(batch) -> list[int]:
+    at = batch.tags
+    return list(range(at.start, at.stop)) if isinstance(at, slice) else at.tolist()
+
+
 @BOTH
 async def test_calls_that_are_too_large_are_halved(connect, tree, subscribe):
     await tree.start("--most", "7", "--many", "60")

@@ -1,4 +1,4 @@
-"""Arrays that are configured once and become a tag for each element; names for values."""
+"""Tags of OPC UA: an array becomes a tag for each element; names for values; deadbands."""
 
 import json
 
@@ -77,6 +77,17 @@ def test_names_of_values_are_told_in_the_birth():
     plan = compiled("mode: {at: ns=2;s=Mode, states: {0: off, 1: shadow, 2: auto}}")
     (entry,) = json.loads(birth("g", 1, plan.tags).payload)["tags"]
     assert entry["states"] == {"0": "off", "1": "shadow", "2": "auto"}
+
+
+def test_deadband_is_a_part_of_the_range_that_is_written_or_else_of_the_servers():
+    plan = compile_text(
+        HEAD.replace("    tags:", "    mode: subscribe\n    tags:")
+        + "      a: {at: ns=2;s=A, range: [0, 50], deadband: 2 % of range}\n"
+        + "      b: {at: ns=2;s=B, deadband: 2 % of range}\n",
+        "c.yaml",
+    )
+    bands = [(tag.deadband, tag.deadband_share) for tag in plan.tags]
+    assert bands == [(1.0, 0.0), (0.0, 0.02)]
 
 
 def test_name_of_what_is_no_whole_number_is_refused():
