@@ -246,10 +246,13 @@ class MqttLink:
         if loop.time() - self._slice > _SLICE_S:
             self._slice, self._heard = loop.time(), 0
         self._heard += 1
-        if self._heard >= _STRANGERS and self._connected and self._socket is not None:
+        line, client = self._socket, self._client
+        if not self._connected or self._why is not None or line is None or client is None:
+            return
+        if self._heard >= _STRANGERS or client.want_write():  # answers must not fill the memory
             self._deaf = True
-            loop.remove_reader(self._socket)
-            loop.call_later(_SLICE_S, self._listen, self._socket)
+            loop.remove_reader(line)
+            loop.call_later(_SLICE_S, self._listen, line)
 
     def _listen(self, line: socket.socket) -> None:
         if line is self._socket and self._why is None and line.fileno() >= 0:
