@@ -70,6 +70,8 @@ class Daemon:
         self._scheduler = Scheduler(clock.monotonic_ns)
         self._load = Load(plan, self._scheduler)
         self.supervisors = [self._supervisor(device) for device in plan.devices]
+        about = (self._started, self._scheduler.lateness, self._load)
+        self._parts = Parts(plan, self.field, self.supervisors, *about)
         unsigned = self._reception.unsigned if self._reception else {}
         self.office = None if only_learn else Office(plan, self._frames, clock.now, unsigned)
         self._ranges = _ranges_lines(plan, self.office)
@@ -86,13 +88,11 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """What ``edgetwin status`` shows."""
-        about = (self._started, self._scheduler.lateness, self._load)
-        parts = Parts(self.plan, self.field, self.supervisors, *about)
         recording = self._recorder.state if self._recorder else "off"
         office = self.office.status() if self.office else {}
         office |= {"requests": self._reception.status()} if self._reception else {}
         office |= self._ranges.status() if self._ranges else {}
-        found = report(parts, clock.now(), office, recording)
+        found = report(self._parts, clock.now(), office, recording)
         return {**found, "frames_waiting": len(self._frames)}
 
     async def run(self) -> None:

@@ -3,10 +3,12 @@
 import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as made
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgetwin.core.alarm import AlarmState
 from edgetwin.core.engine import Engine
@@ -25,9 +27,9 @@ from edgetwin.runtime.supervise import Supervisor
 _SECOND = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parts:
-    """The parts a report looks at."""
+    """The parts a report looks at. Which tags are of which kind is worked out once."""
 
     plan: GatewayPlan
     field: Field
@@ -35,6 +37,14 @@ class Parts:
     started: Instant
     lateness: Lateness
     load: Load
+    plant: NDArray[np.bool_] = made(init=False)
+    measured: NDArray[np.bool_] = made(init=False)
+
+    def __post_init__(self) -> None:
+        """Tell the kinds of tags apart."""
+        kinds = [tag.kind for tag in self.plan.tags]
+        self.measured = np.array([kind is TagKind.MEASURED for kind in kinds], bool)
+        self.plant = self.measured | np.array([kind is TagKind.DERIVED for kind in kinds], bool)
 
 
 def report(parts: Parts, now: Instant, office: Mapping[str, Any], recording: str) -> dict[str, Any]:
@@ -47,7 +57,7 @@ def report(parts: Parts, now: Instant, office: Mapping[str, Any], recording: str
         "uptime_s": round((now.mono - parts.started.mono) / _SECOND, 1),
         "control": parts.plan.control,
         "devices": [_device(s, engine) for s in parts.supervisors],
-        "tags": _tags(engine, now),
+        "tags": _tags(parts, now),
         "detectors": [
             {"name": d.plan.name, "state": d.words, **_value(engine, d.plan.score_tag, "score")}
             for d in engine.detectors
@@ -116,28 +126,22 @@ def _scans(counted: Punctuality, group: ScanGroup) -> dict[str, Any]:
     }
 
 
-def _tags(engine: Engine, now: Instant) -> dict[str, int]:
+def _tags(parts: Parts, now: Instant) -> dict[str, int]:
     """The plant's tags by quality; those of loops and detectors are told in their own lines."""
-    plant = [t.kind in (TagKind.MEASURED, TagKind.DERIVED) for t in engine.plan.tags]
-    quality = engine.twin.quality[np.array(plant, bool)]
+    twin = parts.field.engine.twin
+    quality = twin.quality[parts.plant]
     stale = (quality == Quality.STALE) | (quality == Quality.FROZEN)
+    live = parts.measured & (twin.quality < Quality.BAD)
+    oldest = now.mono - int(twin.confirmed[live].min()) if live.any() else 0
     return {
         "total": len(quality),
-        "measured": sum(t.kind is TagKind.MEASURED for t in engine.plan.tags),
+        "measured": int(parts.measured.sum()),
         "good": int((quality < Quality.UNCERTAIN).sum()),
         "uncertain": int(((quality >= Quality.UNCERTAIN) & (quality < Quality.BAD)).sum()),
         "stale": int(stale.sum()),
         "bad": int(((quality >= Quality.BAD) & ~stale).sum()),
-        "oldest_age_ms": _oldest_ms(engine, now),
+        "oldest_age_ms": oldest // 1_000_000,
     }
-
-
-def _oldest_ms(engine: Engine, now: Instant) -> int:
-    """Age of the oldest value that still counts as good."""
-    twin = engine.twin
-    measured = np.array([t.kind is TagKind.MEASURED for t in engine.plan.tags], bool)
-    live = measured & (twin.quality < Quality.BAD)
-    return int((now.mono - twin.confirmed[live].min()) // 1_000_000) if live.any() else 0
 
 
 def _loop(engine: Engine, index: int) -> dict[str, Any]:

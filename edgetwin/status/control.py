@@ -2,6 +2,7 @@
 
 A unix socket in the state directory, open to its owner only. One request a connection, one line of
 JSON each way: ``{"do": "status"}`` is answered by an object; ``{"error": "..."}`` says why not.
+Between two parts of a long answer the event loop turns: no question of a person delays the plant.
 """
 
 import asyncio
@@ -17,7 +18,9 @@ from edgetwin.core.errors import EdgetwinError
 
 NAME = "control.sock"
 Message: TypeAlias = dict[str, Any]
-Handler: TypeAlias = Callable[[Message], Message]
+Answer: TypeAlias = Message | Iterator[bytes]
+Handler: TypeAlias = Callable[[Message], Answer]
+"""A long answer comes in parts, each made when the one before is written: JSON text, together."""
 
 _MAX_LINE = 64 << 10
 _MAX_ANSWER = 16 << 20
@@ -74,13 +77,15 @@ class ControlServer:
                     answer = self._answer(await reader.readline())
                 except ValueError:  # a line over the limit
                     answer = {"error": "the request is too long"}
-                writer.write(json.dumps(answer).encode() + b"\n")
-                await writer.drain()
+                for part in _parts(answer):
+                    writer.write(part)
+                    await writer.drain()
+                    await asyncio.sleep(0)
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
 
-    def _answer(self, line: bytes) -> Message:
+    def _answer(self, line: bytes) -> Answer:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
@@ -91,6 +96,14 @@ class ControlServer:
             return self._handler(request)
         except EdgetwinError as error:
             return {"error": str(error)}
+
+
+def _parts(answer: Answer) -> Iterator[bytes]:
+    if isinstance(answer, dict):
+        yield json.dumps(answer).encode()
+    else:
+        yield from answer
+    yield b"\n"
 
 
 def ask(state: Path, request: Message) -> Message:
