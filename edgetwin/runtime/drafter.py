@@ -7,7 +7,7 @@ reports, events, captures and gaps are told to everyone. One follower takes each
 
 from collections.abc import Iterable
 
-from edgetwin.core import payload
+from edgetwin.core import compact, payload
 from edgetwin.core.capture import Capturer, Part
 from edgetwin.core.challenger import Challenger
 from edgetwin.core.event import Event
@@ -37,10 +37,12 @@ class _Window:
         self._wanted = tuple(u.name for u in native if u.window == window)
         self.summariser = Summariser(plan.tags, window, theirs, follower)
 
-    def draft(self, done: Summary, body: bytes) -> Draft:
+    def draft(self, done: Summary, birth: str) -> Draft:
         """The record of a window that is over. Classes are the same for everyone."""
         names = self._everyone if done.set else self._wanted
-        return Draft("summary", self._streams[done.set], names, body, done.end)
+        stored, told = compact.squeeze(done, birth) or (b"", done)
+        body = payload.summary(told, birth)
+        return Draft("summary", self._streams[done.set], names, body, done.end, stored)
 
 
 def _stream(window: int, of: str = "") -> str:
@@ -143,7 +145,7 @@ class Drafter:
         return [self.gap(missing, frame.at.wall)]
 
     def _summaries(self, window: _Window, done: tuple[Summary, ...]) -> list[Draft]:
-        drafts = [window.draft(each, payload.summary(each, self._birth)) for each in done]
+        drafts = [window.draft(each, self._birth) for each in done]
         for challenger in self.challengers:
             told = (challenger.judge(each) for each in done)
             drafts += self._events(event for event in told if event)

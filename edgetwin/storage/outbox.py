@@ -171,7 +171,7 @@ class Outbox:
         for draft in drafts:
             position = facts.add("position", 1)
             sequence = facts.add(f"seq:{draft.stream}", 1)
-            names, body = listed(draft.upstreams), packed(draft.body)
+            names, body = listed(draft.upstreams), draft.stored or packed(draft.body)
             row = (position, draft.kind, self._full(facts, draft.stream), sequence)
             rows.append((*row, self.boot, draft.wall, body, names))
             self._remember(position, draft.body)
