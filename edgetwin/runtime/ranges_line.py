@@ -5,9 +5,7 @@ age. Ranges go to challengers and nowhere else, and challengers only count: so t
 stolen key can do is to make this count worthless.
 """
 
-import asyncio
 import logging
-import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,9 +15,9 @@ from edgetwin.core.challenger import Challenger
 from edgetwin.core.plan import GatewayPlan, UpstreamPlan
 from edgetwin.core.ranges import ChallengerSettings, NoRanges, Ranges, read
 from edgetwin.core.reading import Instant
+from edgetwin.runtime.listener import Listener
 from edgetwin.runtime.tally import Bucket
 from edgetwin.upstream.mqtt_listen import ListeningLink
-from edgetwin.upstream.mqtt_refusal import LinkLost, Refused, place
 from edgetwin.upstream.seal import Unsealed, Verifier
 
 log = logging.getLogger(__name__)
@@ -27,8 +25,6 @@ log = logging.getLogger(__name__)
 LARGEST = 60_000  # bytes of a token: some hundred tags; the door takes no larger packet
 _QOS = 0  # the broker keeps the newest, and more come: no message is worth a queue of its own
 _CHECKS = 5  # signatures a second: ranges come now and then
-_FIRST_WAIT_S, _LONGEST_WAIT_S, _REFUSED_WAIT_S = 1.0, 30.0, 30.0
-_ANSWER_S = 10.0
 _KEYS_S = 1.0  # so often key files are looked at, when something comes
 _TOLD = 3
 
@@ -45,8 +41,6 @@ class RangesLine:
     ) -> None:
         """Nothing is read or opened before ``load`` and ``run``."""
         self.name = plan.name
-        self.connected = False
-        self.error = ""
         self.taken = 0
         self.refused: Counter[str] = Counter()
         self._challengers = challengers
@@ -57,9 +51,9 @@ class RangesLine:
         types = sorted({each.asset.type for each in challengers})
         self._topics = [f"{plan.topic}/ranges/{type_}" for type_ in types]
         broker = replace(plan.broker, client_id=f"{plan.broker.client_id}-ranges")
-        self._link = ListeningLink(broker, self._hear)
-        self._wait = _FIRST_WAIT_S
-        self._jitter = random.Random()  # noqa: S311 spreads reconnects; nothing secret
+        link = ListeningLink(broker, self._hear)
+        purpose = f"upstream {plan.name}, ranges"
+        self._ear = Listener(purpose, link, self._topics, qos=_QOS)
 
     def load(self) -> None:
         """Read the keys.
@@ -72,46 +66,19 @@ class RangesLine:
     def status(self) -> dict[str, Any]:
         """For ``edgetwin status``: plain values only."""
         return {
-            "connected": self.connected,
-            "error": self.error,
+            "connected": self._ear.connected,
+            "error": self._ear.error,
             "taken": self.taken,
             "refused": dict(self.refused),
         }
 
     def close(self) -> None:
         """Hang up. Never raises."""
-        self.connected = False
-        self._link.close()
+        self._ear.close()
 
     async def run(self) -> None:
-        """Connect, listen, and connect again, until cancelled."""
-        while True:
-            lost = await self._live()
-            if self.connected or str(lost) != self.error:
-                log.warning("upstream %s: ranges: %s", self.name, lost)
-            self.connected, self.error = False, str(lost)
-            self._link.close()
-            await asyncio.sleep(self._pause(refused=isinstance(lost, Refused)))
-
-    async def _live(self) -> LinkLost:
-        """One connection, from its start to its end; gives the cause of the end."""
-        try:
-            await self._link.connect(None)
-            async with asyncio.timeout(_ANSWER_S):
-                await self._link.subscribe(self._topics, _QOS)
-            self.connected, self.error, self._wait = True, "", _FIRST_WAIT_S
-            await self._link.lost()
-        except LinkLost as lost:
-            return lost
-        except TimeoutError:
-            return LinkLost(f"{place(self._link.settings)} does not answer a subscription")
-        raise AssertionError("a line does not end without a cause")
-
-    def _pause(self, *, refused: bool) -> float:
-        """How long to wait: twice as long each time, to half a minute."""
-        wait = _REFUSED_WAIT_S if refused else self._wait
-        self._wait = min(2 * self._wait, _LONGEST_WAIT_S)
-        return wait * self._jitter.uniform(0.75, 1.0)
+        """Listen until cancelled."""
+        await self._ear.run()
 
     # ------------------------------------------------------------ what comes
 
@@ -135,6 +102,8 @@ class RangesLine:
         if not own:
             self._refuse("other type", ranges.type)
             return
+        if all(each.ranges == ranges for each in own):
+            return  # the broker keeps them, and tells them at each connection
         installed = [each.install(ranges) for each in own]
         if not any(installed):
             self._refuse("not newer", f"made at {ranges.made}")

@@ -11,6 +11,7 @@ number of each stream as it stands in the outbox: what a complete consumer must 
 import asyncio
 import json
 import logging
+import resource
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -242,6 +243,9 @@ def main() -> None:
         for n in range(int(first), int(first) + int(count))
     ]
     found = asyncio.run(live(gateways, float(seconds)))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    found["cpu"] = (used.ru_utime + used.ru_stime) / float(seconds) / len(gateways)
+    found["rss_mb"] = used.ru_maxrss / 1e3 / len(gateways)
     print(json.dumps({"line": found}))
     for each in gateways:
         told = {"produced": dict(each.produced()), "challenger": each.second_opinion()}

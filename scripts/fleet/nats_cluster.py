@@ -4,6 +4,7 @@ The nodes are ended by their own process, never by name.
 """
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -83,6 +84,18 @@ class Node:
         if process is not None:
             process.send_signal(how)
             process.wait(timeout=READY_S)
+
+    @property
+    def cpu_s(self) -> float:
+        """User and system time of the running process so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def rss_mb(self) -> float:
+        """Memory of the running process."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def ask(self, what: str) -> dict[str, Any]:
         """One page of its monitoring; empty when it does not answer."""

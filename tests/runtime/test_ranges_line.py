@@ -115,7 +115,8 @@ async def test_signed_but_old_foreign_or_of_another_form_is_refused(plan, signer
         await comes(lambda: line()["ranges"]["cloud"]["connected"])
         async with sender(mosquitto.port) as send:
             send(signer.sign(ranges(made=5)))
-            send(signer.sign(ranges(made=4)))
+            send(signer.sign(ranges(made=5)))
+            send(signer.sign(ranges(made=5, high=99.0)))
             send(signer.sign(ranges(made=6, type_="fan")))
             send(signer.sign(b'{"kind":"request"}'))
         await comes(lambda: sum(line()["ranges"]["cloud"]["refused"].values()) == 3)
