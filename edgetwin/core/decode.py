@@ -14,6 +14,7 @@ NaN). Raw values that say something other than a number are judged by ``screenin
 The way back is ``encode``.
 """
 
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -44,6 +45,16 @@ _VIEWS = {
     ValueType.BIT: "<u2",
 }
 """How each type lies in the scratch; widest first, so that every view is aligned."""
+
+_PLAIN = {
+    ValueType.FLOAT64: ">d",
+    ValueType.INT32: ">i",
+    ValueType.UINT32: ">I",
+    ValueType.FLOAT32: ">f",
+    ValueType.INT16: ">h",
+    ValueType.UINT16: ">H",
+}
+"""Types of which one alone needs no columns."""
 
 _FLOATS = (ValueType.FLOAT32, ValueType.FLOAT64)
 _BCD = (ValueType.BCD16, ValueType.BCD32)
@@ -212,10 +223,54 @@ class BitDecoder:
         return Decoded(values, ())
 
 
-def decoder_for(tags: Sequence[Tag], first: int) -> RegisterDecoder | BitDecoder:
+class NumberDecoder:
+    """Decodes a block of one plain number in the usual order, as a fast loop's input is.
+
+    Without columns: what takes numpy four steps on cold caches is one of ``struct`` here.
+    """
+
+    def __init__(self, tag: Tag, first: int) -> None:
+        """Compile. ``first`` is the offset of the block's first register."""
+        self._unpack = struct.Struct(_PLAIN[tag.type]).unpack_from
+        self._at = 2 * (_address(tag).offset - first)
+        self._size = 2 * tag.registers
+        self._scale, self._offset = tag.scale, tag.offset
+        self._is_scaled = (tag.scale, tag.offset) != (1.0, 0.0)
+
+    @staticmethod
+    def suits(tags: Sequence[Tag]) -> bool:
+        """Whether a block is that simple."""
+        tag = tags[0]
+        if len(tags) > 1 or tag.type not in _PLAIN or tag.no_value or tag.current is not None:
+            return False
+        return tag.order in {"", _LETTERS[: 2 * tag.registers]}
+
+    def decode(self, data: bytes, start: int = 0) -> Decoded:
+        """Decode the registers that begin at byte ``start`` of ``data``.
+
+        Raises:
+            ValueError: the data ends before the block does.
+        """
+        try:
+            (value,) = self._unpack(data, start + self._at)
+        except struct.error:
+            given, needed = len(data) - start, self._at + self._size
+            raise ValueError(f"{given} bytes for a block of {needed}") from None
+        if self._is_scaled:
+            value = value * self._scale + self._offset
+        return Decoded(np.array((value,), np.float64), ())
+
+
+Decoder: TypeAlias = RegisterDecoder | BitDecoder | NumberDecoder
+
+
+def decoder_for(tags: Sequence[Tag], first: int) -> Decoder:
     """The decoder of one block whose first item is at offset ``first``."""
-    kind = BitDecoder if _address(tags[0]).table.is_bits else RegisterDecoder
-    return kind(tags, first)
+    if _address(tags[0]).table.is_bits:
+        return BitDecoder(tags, first)
+    if NumberDecoder.suits(tags):
+        return NumberDecoder(tags[0], first)
+    return RegisterDecoder(tags, first)
 
 
 # ---------------------------------------------------------------- compiling

@@ -6,7 +6,7 @@ is pure, so feeding it the inputs of recorded frames again must give the same fr
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,8 +154,7 @@ class Lesson:
     rows: NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One turn.
 
     ``inner`` are the readings that edgetwin made itself (derived, loop and detector tags).

@@ -27,8 +27,7 @@ class Instant(NamedTuple):
     wall: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingBatch:
+class ReadingBatch(NamedTuple):
     """Readings that came in together: columns of equal length n, no object per value.
 
     ``tags``         twin indices, a slice (the usual, cheap case) or n indices
@@ -55,8 +54,7 @@ class Authority(StrEnum):
     LOOP = "loop"
 
 
-@dataclass(frozen=True, slots=True)
-class WriteRequest:
+class WriteRequest(NamedTuple):
     """A value that the guard has let through and a device shall now take.
 
     Only ``core.guard`` makes these (an architecture test holds that); a driver executes and answers

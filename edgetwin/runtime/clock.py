@@ -4,7 +4,6 @@ import time
 
 from edgetwin.core.reading import Instant
 
-
 _new = tuple.__new__  # a call less than Instant(…), in every turn
 
 

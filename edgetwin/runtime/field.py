@@ -80,6 +80,7 @@ class Field:
         self._queues = queues
         self._now = now
         self._drivers: dict[int, GuardedDriver] = {}
+        self._device_of = [tag.device for tag in engine.plan.tags]
         self._open_writes: set[int] = set()
         self._is_writing = False
         # What drivers answer while they are given writes; bounded by what they have open.
@@ -186,8 +187,7 @@ class Field:
         self._next_reflect = self.engine.next_reflect
 
     def _write(self, request: WriteRequest) -> None:
-        device = self.engine.plan.tags[request.tag].device
-        driver = self._drivers.get(device)
+        driver = self._drivers.get(self._device_of[request.tag])
         self.writes_started += 1
         self._open_writes.add(request.number)
         if driver is None:

@@ -195,9 +195,36 @@ def test_results_of_two_decodes_do_not_share_memory():
     assert first[0] == 1.0
 
 
-def test_too_few_bytes_are_never_decoded():
+@pytest.mark.parametrize("order", ["", "BADC"])
+def test_too_few_bytes_are_never_decoded(order):
     with pytest.raises(ValueError, match="3 bytes for a block of 4"):
-        decoder_for([holding(ValueType.FLOAT32)], 0).decode(bytes(3))
+        decoder_for([holding(ValueType.FLOAT32, order=order)], 0).decode(bytes(4), 1)
+
+
+@given(
+    kind=st.sampled_from(
+        [
+            ValueType.INT16,
+            ValueType.UINT16,
+            ValueType.INT32,
+            ValueType.UINT32,
+            ValueType.FLOAT32,
+            ValueType.FLOAT64,
+        ]
+    ),
+    raw=st.binary(min_size=8, max_size=8),
+    scale=st.sampled_from([1.0, 0.1, -3.0, 1e300]),
+    offset=st.sampled_from([0.0, 273.15, -1e308]),
+)
+def test_one_number_alone_is_read_as_among_others(kind, raw, scale, offset):
+    alone = holding(kind, scale=scale, offset=offset)
+    other = holding(ValueType.INT16, kind.registers, 1)
+    assume(kind not in (ValueType.INT64, ValueType.UINT64))  # may lie beyond float64
+    data = raw[: 2 * kind.registers] + b"\0\1"
+    (value,), objects, quality = decoder_for([alone], 0).decode(data)
+    (among, _), *_ = decoder_for([alone, other], 0).decode(data)
+    assert (objects, quality) == ((), 0)
+    assert value == among or (math.isnan(value) and math.isnan(among))
 
 
 @pytest.mark.parametrize(

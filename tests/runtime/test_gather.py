@@ -1,7 +1,6 @@
 """Gathered readings: one turn instead of many, nothing late, nothing overtaken, nothing lost."""
 
 import asyncio
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,7 +70,7 @@ async def test_neighbours_are_taken_in_one_turn_within_five_milliseconds(plan):
         lambda plan: batch(span(plan, "mv", "mv")),
         lambda plan: batch(span(plan, "fast", "fast")),
         lambda plan: batch(span(plan, "t0", "t1"), quality=int(Quality.NO_COMMUNICATION)),
-        lambda plan: replace(batch(span(plan, "t0", "t1")), source_time=5),
+        lambda plan: batch(span(plan, "t0", "t1"))._replace(source_time=5),
         lambda plan: ReadingBatch(np.array([0, 2]), np.ones(2)),
     ],
     ids=["a loop's input", "a loop's output", "a fast scan", "bad", "timed", "scattered"],

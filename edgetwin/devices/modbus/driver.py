@@ -18,7 +18,7 @@ from edgetwin.devices.modbus.lane import Counters, Lane
 from edgetwin.devices.modbus.port import Port, port_of
 from edgetwin.devices.modbus.probing import Probe
 from edgetwin.devices.modbus.scan import GroupScan, Unit
-from edgetwin.devices.modbus.writing import Target, Writing, result_of
+from edgetwin.devices.modbus.writing import Target, WriteAsk, Writing, result_of
 
 _log = logging.getLogger(__name__)
 
@@ -177,7 +177,8 @@ class ModbusDriver:
             self._refuse(request, WriteOutcome.REFUSED, f"{target.tag.name}: {reason}")
             return
         self._writes += 1
-        Writing(request, target, self._lane, self._now, self._answer).start(raw)
+        writing = Writing(request, target, self._lane, self._now, self._answer)
+        self._lane.send_first(WriteAsk(writing, raw))
 
     def _refuse(self, request: WriteRequest, outcome: WriteOutcome, detail: str) -> None:
         self._sink.written(result_of(request, outcome, detail))

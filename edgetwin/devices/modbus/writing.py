@@ -2,7 +2,7 @@
 
 ::
 
-    start ─▶ WriteAsk ──echo──▶ ReadBack ──▶ WRITTEN, or NOT_VERIFIED with both values
+    raw   ─▶ WriteAsk ──echo──▶ ReadBack ──▶ WRITTEN, or NOT_VERIFIED with both values
       │         ├─ what it now holds (function 23) ─▶ the same
       │         ├─ exception ─────────────▶ REFUSED in the device's words
       │         └─ silence, line lost ────▶ NO_COMMUNICATION
@@ -69,10 +69,6 @@ class Writing(NamedTuple):
     lane: Lane
     now: Callable[[], Instant]
     answer: Callable[[WriteResult], None]
-
-    def start(self, raw: bytes) -> None:
-        """Put the request ahead of every read."""
-        self.lane.send_first(WriteAsk(self, raw))
 
     def end(self, outcome: WriteOutcome, detail: str = "", read_back: float = math.nan) -> None:
         """Answer."""
