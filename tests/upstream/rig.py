@@ -88,6 +88,7 @@ class Ledger:
         self.gaps: list[dict] = []
         self.conflicts: list[tuple[str, int]] = []
         self.reordered = 0
+        self._highest: Counter[str] = Counter()
 
     def add(self, topic: str, payload: bytes) -> None:
         message = json.loads(payload)
@@ -102,7 +103,8 @@ class Ledger:
             if seen[sequence] != text:
                 self.conflicts.append((stream, sequence))
             return
-        self.reordered += bool(seen) and sequence < max(seen)
+        self.reordered += sequence < self._highest[stream]
+        self._highest[stream] = max(self._highest[stream], sequence)
         seen[sequence] = text
         if "gap" in message:
             self.gaps.append(message["gap"])
