@@ -1,8 +1,8 @@
 """A summary as it waits on disk: the same numbers as its JSON, in a fifth of the bytes.
 
-Most sensors speak in steps: tenths, or the parts of a converter's range. Then all that a window has
-of a tag are whole numbers of steps, and of those all but one are small: how far the others are from
-the first. So a tag's columns are stored as
+Most sensors speak in steps: tenths, the parts of a converter's range, the 24 bits of a float32.
+Then all that a window has of a tag are whole numbers of steps, and of those all but one are small:
+how far the others are from the first. So a tag's columns are stored as
 
     scale  step  first/step  (first - min)/step  (max - first)/step  (last - first)/step
     and the sum of (reading - first)/step, of which the mean is made
@@ -32,12 +32,10 @@ from edgetwin.core.summary import Columns, Summary
 MARK = b"\x01"
 """The first byte of what ``squeeze`` gives; JSON begins with a brace."""
 
-_SCALES: Floats = np.array(
-    [1.0, *(10.0**n for n in range(1, 7)), *(2.0**n for n in range(4, 25, 4))]
-)
+_SCALES: Floats = np.array([*(10.0**n for n in range(7)), 2.0**16, 2.0**32])
 _PLAIN = 255  # the scale of a tag without steps
 _MOST_PLAIN = 4  # one tag in so many may have none
-_LARGEST = 2.0**40
+_LARGEST = 2.0**51
 _SAME = 1e-12
 _TINY = 1e-300  # what is smaller has fewer than four digits
 _LENGTH = struct.Struct("<I")
