@@ -221,6 +221,7 @@ def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
 
 def _tag_row(t: dict[str, Any]) -> tuple[str, ...]:
     value = t["value"] if isinstance(t["value"], str) else number(t["value"])
+    value += f" ({t['state']})" if "state" in t else ""
     age = "-" if t["age_ms"] is None else _age(t["age_ms"])
     times = (_clock(t[key]) if t[key] else "-" for key in ("source_time", "arrival_time"))
     return (t["name"], value, t["unit"], t["quality"], age, *times)

@@ -71,8 +71,10 @@ class Requests:
 
     def _tag(self, index: int) -> dict[str, Any]:
         state = self._field.engine.twin.state(index, self._now())
+        named = dict[object, str](self._field.engine.plan.tags[index].states).get(state.value)
         return {
             "name": state.name,
+            **({"state": named} if named else {}),
             "value": None if state.value != state.value else state.value,
             "unit": state.unit,
             "quality": state.quality.words,

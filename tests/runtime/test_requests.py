@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from edgetwin.cli.screens import tags_screen
 from edgetwin.config import compile_text
 from edgetwin.core.engine import Engine
-from edgetwin.core.reading import Instant
+from edgetwin.core.reading import Instant, ReadingBatch
 from edgetwin.runtime.field import Field
 from edgetwin.runtime.requests import Requests
 
@@ -43,6 +45,26 @@ async def test_all_tags_are_told_in_parts_of_at_most_a_hundred(requests):
     assert [row["name"] for row in rows(parts)] == [f"plc/t{i}" for i in range(TAGS)]
     assert max(part.count(b'"name"') for part in parts) == 100
     assert sum(part == b"" for part in parts) == 13, "it breathes while it looks for them, too"
+
+
+async def test_a_value_that_has_a_name_is_told_with_it():
+    text = json.dumps(
+        CONFIG
+        | {
+            "devices": {
+                "plc": CONFIG["devices"]["plc"]
+                | {"tags": {"mode": {"at": "holding:0", "type": "uint16", "states": {"2": "auto"}}}}
+            }
+        }
+    )
+    field = Field(Engine(compile_text(text, "test.json"), None), [], now)
+    answered = Requests(field, now, dict)
+    for value, name in ((2.0, "auto"), (3.0, None)):
+        field.turn(ReadingBatch(slice(0, 1), np.array([value])))
+        (row,) = rows(answered.answer({"do": "tags"}))
+        assert row.get("state") == name
+    row["state"] = "auto"
+    assert "3 (auto)" in tags_screen({"tags": [row]})
 
 
 async def test_a_pattern_finds_its_tags_and_one_that_fits_nothing_says_so(requests):

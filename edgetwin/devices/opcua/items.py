@@ -15,6 +15,8 @@ from edgetwin.devices.opcua.parts import Parts
 from edgetwin.devices.opcua.stack import AttributeIds, StatusCodes
 from edgetwin.devices.opcua.survey import Node
 
+_AT_ONCE = 2
+"""Calls that are out together: one is taken apart while the server works on the next."""
 _NO_FILTER = frozenset(
     {
         StatusCodes.BadFilterNotAllowed,
@@ -62,7 +64,7 @@ class Items:
 
     async def _create(self, nodes: Sequence[Node]) -> dict[int, int]:
         refused: dict[int, int] = {}
-        results = await self._most.ask(nodes, self._ask)
+        results = await self._most.ask(nodes, self._ask, _AT_ONCE)
         for node, result in zip(nodes, results, strict=True):
             if result.StatusCode.is_good():
                 self._ids[node.tag] = result.MonitoredItemId

@@ -24,6 +24,10 @@ TEXTS = {
     "String": "Pumpe läuft",
     "DateTime": "2026-03-01T12:30:15.250000+00:00",
     "LocalizedText": "running",
+    "ByteString": "Af4=",
+    "Identity": "12345678-1234-5678-1234-567812345678",
+    "XmlElement": "<a/>",
+    "QualifiedName": "pump",
     "Int64": -(2**62) - 1,
     "UInt64": 2**64 - 2,
 }
@@ -39,6 +43,7 @@ NUMBERS = {
     "Double": 6.02214076e23,
     "Small": 42.0,
     "Fixed": 7.5,
+    "StatusCode": 0x40910000,
 }
 ORDER = (
     *("Boolean", "SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64"),

@@ -10,6 +10,7 @@ import asyncio
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 from asyncua import Server, ua
 from asyncua.crypto.permission_rules import User, UserRole
@@ -36,6 +37,11 @@ HOLDS = {
     "DateTime": (V.DateTime, MOMENT),
     "LocalizedText": (V.LocalizedText, ua.LocalizedText("running", "en")),
     "Small": (V.Int64, 42),
+    "ByteString": (V.ByteString, b"\x01\xfe"),
+    "Identity": (V.Guid, UUID("12345678-1234-5678-1234-567812345678")),
+    "XmlElement": (V.XmlElement, ua.XmlElement("<a/>")),
+    "QualifiedName": (V.QualifiedName, ua.QualifiedName("pump", 1)),
+    "StatusCode": (V.StatusCode, ua.StatusCode(0x40910000)),
 }
 ODD = {
     "Array": ua.Variant([1.0, 2.0], V.Double),
