@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -72,6 +74,24 @@ def daemon(tree: dict[str, Any], core: int | None = None, *words: str) -> Iterat
             finally:
                 process.terminate()
                 process.wait(20)
+
+
+@contextmanager
+def upstream() -> Iterator[dict[str, Any]]:
+    """The ``upstream`` section for a mosquitto on loopback; empty where there is no mosquitto."""
+    program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        yield {}
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen([program, "-p", str(port)], stdout=quiet, stderr=quiet) as process:
+        try:
+            yield {"upstream": {"cloud": {"broker": f"mqtt://127.0.0.1:{port}"}}}
+        finally:
+            process.terminate()
 
 
 def modbus(port: int, tags: int, period_ms: int) -> dict[str, Any]:
