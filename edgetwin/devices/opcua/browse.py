@@ -40,6 +40,8 @@ _OWN = {
 }
 _PART = 500
 _FOLDERS = 20  # each may have a thousand nodes in it, and a message has its bounds
+_REFERENCES = 10_000
+"""Of one node in one reply, as a message has at most 4 MiB; the rest follows."""
 _AT_ONCE = 3
 _YES: Any = True  # asyncua's Boolean is a class without values
 _NO: Any = False
@@ -111,7 +113,9 @@ class _Walk:
         ]
 
     async def _ask(self, asked: Sequence[ua.BrowseDescription]) -> list[_References]:
-        given = await self._client.browse(ua.BrowseParameters(ua.ViewDescription(), 0, list(asked)))
+        given = await self._client.browse(
+            ua.BrowseParameters(ua.ViewDescription(), _REFERENCES, list(asked))
+        )
         found = [await self._rest(result) for result in given]
         for place, result in enumerate(given):
             if result.StatusCode.value == StatusCodes.BadNoContinuationPoints and len(asked) > 1:

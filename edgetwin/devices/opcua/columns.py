@@ -121,7 +121,7 @@ class Columns:
         odd = ~np.isfinite(self.values)
         if not (odd.any() or (self.types & ARRAY).any()):
             return quality
-        odd[[place for place, _ in self.objects]] = False
+        odd[[place for place, value in self.objects if not isinstance(value, Array)]] = False
         usable = quality < Quality.BAD
         quality[odd & usable] = Quality.NOT_A_NUMBER
         quality[usable & ~TAKEN[self.types]] = Quality.CONFIG_ERROR

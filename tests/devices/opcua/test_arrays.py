@@ -15,6 +15,7 @@ from edgetwin.core.reading import Authority, Instant, WriteOutcome, WriteRequest
 from edgetwin.core.tags import Tag, TagTable, WriteLimits
 from edgetwin.devices.opcua import OpcuaDriver, choice
 from edgetwin.devices.opcua.arrays import Arrays
+from edgetwin.devices.opcua.batches import Batches
 from edgetwin.devices.opcua.columns import DATETIME, Array, Columns
 
 URI = "urn:edgetwin:test:tree"
@@ -212,3 +213,13 @@ def test_exact_values_of_elements_are_in_order_of_their_rows():
     _, wide = Arrays(tags).spread(np.array([0, 2, 3]), columns)
     assert [place for place, _ in wide.objects] == [0, 1, 2, 3]
     assert wide.quality.tolist() == [0, 0, 0, 0, Quality.NOT_A_NUMBER]
+
+
+def test_whole_array_in_place_of_one_element_is_no_value():
+    alone = replace(parse_opcua("ns=2;s=A"), element="1")
+    columns = Columns.empty(1)
+    columns.types[0] = 0x8B
+    columns.objects = [(0, Array(11, 3, (1.0, 2.0, 3.0)))]
+    batch = Batches(table([alone])).of(np.array([0]), columns)
+    assert list(batch.quality) == [Quality.NOT_A_NUMBER]
+    assert batch.objects == ()
