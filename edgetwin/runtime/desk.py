@@ -78,7 +78,8 @@ class Desk:
     def __init__(
         self, kept: RequestLog, turn: Callable[[Input], Frame], now: Callable[[], Instant]
     ) -> None:
-        """Nothing is opened before ``run``."""
+        """Nothing is opened before ``run``. ``begun``: set when the disk has answered."""
+        self.begun = asyncio.Event()
         self._log = kept
         self._turn = turn
         self._now = now
@@ -129,7 +130,10 @@ class Desk:
         except StorageError as error:
             self._why = str(error)
             raise
-        self._why = ""
+        else:
+            self._why = ""
+        finally:
+            self.begun.set()
         while True:
             await self._wake.wait()
             self._wake.clear()

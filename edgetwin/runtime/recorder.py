@@ -24,16 +24,20 @@ class Recorder:
         self.frames = frames
         self._writer = writer
         self.state = "recording"
+        self._writing: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
         """Record until cancelled; what is still queued then is written by ``close``."""
         while True:
             frames = await self.frames.drain()
-            await asyncio.to_thread(self._write, frames)
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, frames))
+            await asyncio.shield(self._writing)  # cancelled, ``close`` waits for what has begun
             await asyncio.sleep(_BATCH_S)  # gathers frames into chunks; the queue holds what comes
 
     async def close(self) -> None:
         """Write what is left and end the file."""
+        if self._writing is not None:
+            await asyncio.wait((self._writing,))
         await asyncio.to_thread(self._write, self.frames.drain_nowait())
         await asyncio.to_thread(self._writer.close)
 

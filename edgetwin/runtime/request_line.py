@@ -11,8 +11,8 @@ a response topic that a message brings along is not looked at.
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,19 +21,19 @@ from edgetwin.core.reading import Instant
 from edgetwin.core.remote import State
 from edgetwin.core.request import BadRequest, Flaw, Reply, Request, judge, read, write_reply
 from edgetwin.runtime.desk import Desk, Petition
+from edgetwin.runtime.listener import Listener
 from edgetwin.runtime.tally import Bucket, Tally
 from edgetwin.upstream.mqtt_dial import Message
 from edgetwin.upstream.mqtt_listen import ListeningLink
-from edgetwin.upstream.mqtt_refusal import LinkLost, Refused, place
+from edgetwin.upstream.mqtt_refusal import LinkLost
 from edgetwin.upstream.seal import Opened, Unsealed, Verifier
 
 log = logging.getLogger(__name__)
 
 _CHECKS = 200  # signatures a second: 3 % of a core at most
 _REPLIES = 100  # that the broker has not acknowledged; more are not sent
-_FIRST_WAIT_S, _LONGEST_WAIT_S, _REFUSED_WAIT_S = 1.0, 4.0, 30.0
-_ANSWER_S = 10.0
 _FAREWELL_S = 0.5
+_DISK_S = 5.0
 _KEYS_S = 1.0  # so often key files are looked at, when something comes
 _MS = 1_000_000
 
@@ -52,8 +52,6 @@ class RequestLine:
         """Nothing is read or opened before ``load`` and ``run``."""
         self.name = plan.name
         self.tally = Tally(plan.name)
-        self.connected = False
-        self.error = ""
         self._gateway = gateway
         self._settings = settings
         self._desk = desk
@@ -63,9 +61,9 @@ class RequestLine:
         self._request, self._reply = f"{plan.topic}/request", f"{plan.topic}/reply"
         broker = replace(plan.broker, client_id=f"{plan.broker.client_id}-requests")
         self._link = ListeningLink(broker, self._hear, self._acknowledged)
+        purpose = f"upstream {plan.name}, requests"
+        self._ear = Listener(purpose, self._link, [self._request], begun=self._begun)
         self._out = 0
-        self._wait = _FIRST_WAIT_S
-        self._jitter = random.Random()  # noqa: S311 spreads reconnects; nothing secret
 
     def load(self) -> None:
         """Read the keys.
@@ -77,52 +75,29 @@ class RequestLine:
 
     def status(self) -> dict[str, Any]:
         """For ``edgetwin status``: plain values only."""
-        return {"connected": self.connected, "error": self.error, **self.tally.as_dict()}
+        here = {"connected": self._ear.connected, "error": self._ear.error}
+        return {**here, **self.tally.as_dict()}
 
     # ------------------------------------------------------------ the line
 
     async def run(self) -> None:
-        """Connect, listen, and connect again, until cancelled."""
-        while True:
-            lost = await self._live()
-            if self.connected or str(lost) != self.error:
-                log.warning("upstream %s: requests: %s", self.name, lost)
-            self.connected, self.error = False, str(lost)
-            self._link.close()
-            await asyncio.sleep(self._pause(refused=isinstance(lost, Refused)))
+        """Listen until cancelled; the line is then left open for ``farewell``."""
+        with suppress(TimeoutError):  # what comes earlier would only be refused
+            await asyncio.wait_for(self._desk.begun.wait(), _DISK_S)
+        await self._ear.run()
 
-    async def _live(self) -> LinkLost:
-        """One connection, from its start to its end; gives the cause of the end."""
+    def _begun(self) -> None:
         self._out = 0
-        try:
-            await self._link.connect(None)
-            async with asyncio.timeout(_ANSWER_S):
-                await self._link.subscribe([self._request])
-            self.connected, self.error, self._wait = True, "", _FIRST_WAIT_S
-            log.info("upstream %s: listens for requests on %s", self.name, self._request)
-            await self._link.lost()
-        except LinkLost as lost:
-            return lost
-        except TimeoutError:
-            return LinkLost(f"{place(self._link.settings)} does not answer a subscription")
-        raise AssertionError("a line does not end without a cause")
-
-    def _pause(self, *, refused: bool) -> float:
-        """How long to wait: twice as long each time, to seconds; half a minute when refused."""
-        wait = _REFUSED_WAIT_S if refused else self._wait
-        self._wait = min(2 * self._wait, _LONGEST_WAIT_S)
-        return wait * self._jitter.uniform(0.75, 1.0)
 
     async def farewell(self) -> None:
         """Let the last replies arrive, and hang up. Never raises."""
         try:
-            if self.connected:
+            if self._ear.connected:
                 await asyncio.wait_for(self._link.settled(), _FAREWELL_S)
         except TimeoutError:
             log.info("upstream %s: the last replies are not acknowledged", self.name)
         finally:
-            self.connected = False
-            self._link.close()
+            self._ear.close()
 
     # ------------------------------------------------------------ what comes
 
@@ -182,7 +157,7 @@ class RequestLine:
 
     def _answer(self, reply: Reply) -> None:
         """Send a reply, if the line takes it: a reply that is late is of no use to anybody."""
-        if not self.connected or self._out >= _REPLIES:
+        if not self._ear.connected or self._out >= _REPLIES:
             self.tally.unanswered += 1
             return
         body = write_reply(reply, self._gateway, self._now().wall)

@@ -9,7 +9,7 @@ had. Options that stay until they are changed:
 
     measured, held   lists of numbers
     read             "answer", "silent", "busy" (exception 6), "web" (another protocol)
-    write            "take", "refuse" (exception 4), "alter" (keeps half of it), "forget"
+    write            "take", "refuse" (exception 4), "alter" (keeps half of it), "forget", "silent"
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class Device:
                 tid, _, length, unit = struct.unpack(">HHHB", head)
                 body = await reader.readexactly(length - 1)
                 self.requests += 1
-                if self.read == "silent":
+                if self.read == "silent" or (self.write == "silent" and body[0] == 16):
                     continue
                 if self.read == "web":
                     writer.write(WEB)

@@ -48,7 +48,7 @@ class Signer:
             "sequence": self._sequence,
             "nonce": secrets.token_urlsafe(16),
             "issued": now,
-            "expires": now + 20_000,
+            "expires": now + 30_000,
             "by": "Anna, control room",
             **more,
         }
