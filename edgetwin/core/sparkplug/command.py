@@ -43,7 +43,8 @@ def judge(
 
     ``catalogue``: of the metrics that may be written. None: none may.
     """
-    who = f"{verb.value} to {device or 'the node'}"
+    named = device if device.isprintable() else repr(device)  # a broker may send any topic
+    who = f"{verb.value} to {named[:200] or 'the node'}"
     if payload is None:
         return Command(rebirth=False, refused=(f"{who} is no Sparkplug payload",))
     if retained:

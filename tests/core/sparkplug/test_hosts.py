@@ -146,5 +146,11 @@ def test_a_retained_command_is_refused_even_if_it_is_a_rebirth():
     assert "retained" in command.refused[0]
 
 
+def test_a_topic_made_up_by_the_broker_cannot_write_lines_into_the_log():
+    (reason,) = judge(Verb.DCMD, "a\nb" + "c" * 999, None, retained=False).refused
+    assert reason.isprintable()
+    assert len(reason) < 300
+
+
 def test_what_cannot_be_read_is_refused():
     assert judge(Verb.NCMD, "", None, retained=False).refused
