@@ -55,6 +55,17 @@ def run(text, seconds):
     return plan, drafts + drafter.close()
 
 
+def test_the_next_window_to_end_is_known_so_that_nobody_has_to_look_before():
+    drafter = Drafter(compile_text(CONFIG, "g.yaml"))
+    assert drafter.due is None
+    ends = []
+    for second in (3, 8, 11, 29, 31):
+        now = Instant(second * SECOND, WALL + second * SECOND)
+        drafter.take(Frame(second, now, Tick()))
+        ends.append(drafter.due // SECOND)
+    assert ends == [10, 10, 20, 30, 40]
+
+
 def test_each_window_and_each_class_has_a_stream_of_its_own():
     plan, drafts = run(CONFIG, 61)
     streams = {(draft.stream, draft.upstreams) for draft in drafts}
