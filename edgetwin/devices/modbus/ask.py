@@ -97,7 +97,7 @@ class Ask:
         """How long the right reply is, from its unit on, that begins so; 0: not known yet."""
         return self.size - _HEADER
 
-    def fits(self, frame: bytes) -> bool:  # noqa: ARG002
+    def fits(self, frame: bytes) -> bool:  # noqa: ARG002  most never do
         """Whether a frame is right though it is not ``head`` and ``size``: where these vary."""
         return False
 
