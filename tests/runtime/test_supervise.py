@@ -16,7 +16,7 @@ from edgetwin.core.reading import Authority, Instant, ReadingBatch, WriteRequest
 from edgetwin.runtime import clock
 from edgetwin.runtime.field import Field
 from edgetwin.runtime.relapse import Relapses
-from edgetwin.runtime.scheduler import Scheduler
+from edgetwin.runtime.scheduler import Job, Scheduler
 from edgetwin.runtime.supervise import Shared, Supervisor, Time
 
 CONFIG = """\
@@ -201,8 +201,18 @@ def test_a_try_that_lasts_a_minute_ends_the_quarantine():
 # ---------------------------------------------------------------- the driver's own failures
 
 
+class Still:
+    """A scheduler whose time never comes: what fails here does so before the first due time."""
+
+    def every(self, period, run, offset=0, **_):
+        return Job(period, run, 0)
+
+    def cancel(self, job):
+        pass
+
+
 @pytest.mark.parametrize("place", ["connect", "lost", "silent end", "scan", "close", "make"])
-async def test_driver_that_always_fails_is_quarantined_and_told_once(scheduler, caplog, place):
+async def test_driver_that_always_fails_is_quarantined_and_told_once(caplog, place):
     field, time, count = make_field(), VirtualTime(9), itertools.count()
 
     def make():
@@ -211,7 +221,7 @@ async def test_driver_that_always_fails_is_quarantined_and_told_once(scheduler, 
             raise Fault("a bug")
         return Faulty(field, place)
 
-    bad = Supervisor(field.engine.plan.devices[0], make, Shared(field, scheduler), 0, time.parts())
+    bad = Supervisor(field.engine.plan.devices[0], make, Shared(field, Still()), 0, time.parts())
     with caplog.at_level(logging.INFO, "edgetwin"):
         async with supervised(bad):
             await asyncio.wait_for(time.over.wait(), DEADLINE_S)
