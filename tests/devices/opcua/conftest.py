@@ -141,6 +141,14 @@ def tree() -> Iterator[ServerProcess]:
     process.stop()
 
 
+@pytest.fixture(scope="session")
+def shared_tree() -> Iterator[ServerProcess]:
+    """One server with a tree for all tests that put it as they want it."""
+    process = ServerProcess("tree_server.py")
+    yield process
+    process.stop()
+
+
 def tag_table(addresses: list[str], **more: object) -> TagTable:
     """Tags of device 0, named after what stands behind the last ``=``."""
     return TagTable(

@@ -39,6 +39,17 @@ def table(addresses: list, **more) -> TagTable:
 
 
 @pytest.fixture
+def tree(shared_tree):
+    return shared_tree
+
+
+async def begin(tree, *arguments: str) -> None:
+    """The server with these options, its arrays as they were."""
+    await tree.start(*arguments)
+    await tree.order("list", "Curve", "1,2,3")
+
+
+@pytest.fixture
 async def connect(conformance, tree, monkeypatch):
     made = []
 
@@ -90,7 +101,7 @@ async def becomes(driver, sink, expected: dict) -> None:
 async def test_each_element_is_a_tag_beside_others_and_follows_the_array(
     connect, tree, subscribe, stock
 ):
-    await tree.start()
+    await begin(tree)
     speed = parse_opcua(f"nsu={URI};s=Speed")
     places = [speed, *elements("Curve", 4), *elements("Names", 2), *elements("Large", 2), speed]
     driver, sink = await connect(places, subscribe=subscribe, stock=stock)
@@ -103,7 +114,7 @@ async def test_each_element_is_a_tag_beside_others_and_follows_the_array(
 
 
 async def test_array_of_times_tells_each_time(connect, tree):
-    await tree.start()
+    await begin(tree)
     driver, sink = await connect(elements("Moments", 2))
     wanted = {0: "2026-03-01T12:00:00+00:00", 1: "2026-03-02T00:00:00+00:00"}
     await becomes(driver, sink, wanted)
@@ -111,7 +122,7 @@ async def test_array_of_times_tells_each_time(connect, tree):
 
 @pytest.mark.parametrize("subscribe", [False, True])
 async def test_one_node_is_asked_for_however_many_elements_are_tags(connect, tree, subscribe):
-    await tree.start()
+    await begin(tree)
     driver, sink = await connect(elements("Curve", 3), subscribe=subscribe)
     await becomes(driver, sink, {0: 1.0, 1: 2.0, 2: 3.0})
     (group,) = driver._link._groups[0]
@@ -120,9 +131,30 @@ async def test_one_node_is_asked_for_however_many_elements_are_tags(connect, tre
     assert all(len(batch.values) == 3 for batch in sink.batches)
 
 
+async def test_server_that_writes_no_single_element_is_read_but_not_written(connect, tree, caplog):
+    await begin(tree)
+    driver, sink = await connect(elements("Curve", 3), write=WriteLimits(0, 9))
+    await becomes(driver, sink, {0: 1.0, 1: 2.0, 2: 3.0})
+    assert "does not write one element" in caplog.text
+    driver.start_write(WriteRequest(1, 1, 7.0, Authority.TECHNICIAN, "t", "t", 1 << 62))
+    await sink.until(lambda: bool(sink.results), "the result")
+    assert sink.results[0].outcome is WriteOutcome.REFUSED
+    await becomes(driver, sink, {0: 1.0, 1: 2.0, 2: 3.0})
+
+
+@pytest.mark.parametrize("subscribe", [False, True])
+async def test_what_is_no_array_has_no_elements(connect, tree, caplog, subscribe):
+    await begin(tree)
+    driver, sink = await connect(
+        [*elements("Flow", 2), *elements("Matrix", 2)], subscribe=subscribe
+    )
+    await becomes(driver, sink, dict.fromkeys(range(4), Quality.CONFIG_ERROR))
+    assert "it holds one Double and no array. Remove 'elements'" in caplog.text
+
+
 @WAYS
 async def test_one_element_is_written_and_the_others_stay(connect, tree, subscribe, stock):
-    await tree.start("--parts")
+    await begin(tree, "--parts")
     limits = WriteLimits(0, 9)
     driver, sink = await connect(
         elements("Curve", 3), subscribe=subscribe, stock=stock, write=limits
@@ -135,30 +167,10 @@ async def test_one_element_is_written_and_the_others_stay(connect, tree, subscri
     await becomes(driver, sink, {0: 7.0, 1: 2.0, 2: 7.0})
 
 
-async def test_server_that_writes_no_single_element_is_read_but_not_written(connect, tree, caplog):
-    await tree.start()
-    driver, sink = await connect(elements("Curve", 3), write=WriteLimits(0, 9))
-    await becomes(driver, sink, {0: 1.0, 1: 2.0, 2: 3.0})
-    assert "does not write one element" in caplog.text
-    driver.start_write(WriteRequest(1, 1, 7.0, Authority.TECHNICIAN, "t", "t", 1 << 62))
-    await sink.until(lambda: bool(sink.results), "the result")
-    assert sink.results[0].outcome is WriteOutcome.REFUSED
-    await becomes(driver, sink, {0: 1.0, 1: 2.0, 2: 3.0})
-
-
-@pytest.mark.parametrize("subscribe", [False, True])
-async def test_what_is_no_array_has_no_elements(connect, tree, caplog, subscribe):
-    await tree.start()
-    driver, sink = await connect(
-        [*elements("Flow", 2), *elements("Matrix", 2)], subscribe=subscribe
-    )
-    await becomes(driver, sink, dict.fromkeys(range(4), Quality.CONFIG_ERROR))
-    assert "it holds one Double and no array. Remove 'elements'" in caplog.text
-
-
 @pytest.mark.parametrize("subscribe", [False, True])
 async def test_missing_array_is_bad_in_all_elements_until_it_comes(connect, tree, subscribe):
-    await tree.start("--without", "Flow")
+    tree.stop()
+    await begin(tree, "--without", "Flow")
     places = [*elements("Flow", 2), parse_opcua(f"nsu={URI};s=Speed")]
     driver, sink = await connect(places, subscribe=subscribe)
     lost = Quality.CONFIG_ERROR
