@@ -47,7 +47,7 @@ TAKEN[[*range(17), STATUS_CODE, QUALIFIED_NAME, LOCALIZED_TEXT]] = True
 """By encoding byte: what is a value for the twin."""
 
 
-MOST_AT_ONCE, MOST_EXACT = 2000, 125
+MOST_AT_ONCE, MOST_EXACT = 2000, 100
 """Numbers, and exact values among them, that are handed on in one turn of the loop."""
 
 

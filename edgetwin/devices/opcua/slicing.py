@@ -18,7 +18,7 @@ T = TypeVar("T")
 Steps: TypeAlias = Generator[None, None, T]
 """Work in slices, and what it leads to."""
 
-SLICE = 160
+SLICE = 120
 """How many single values make a slice, at 1 to 3 µs each, and twice that for exact ones."""
 
 
