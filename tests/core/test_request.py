@@ -105,6 +105,14 @@ def test_what_is_not_exactly_a_request_is_refused_with_its_reason(payload, words
     assert refused.value.flaw is Flaw.UNREADABLE
 
 
+@pytest.mark.parametrize("opens", [b"[", b'{"a":', b'{"write":['])
+def test_brackets_a_hundred_thousand_deep_are_refused_before_they_are_parsed(opens):
+    with pytest.raises(BadRequest, match="bytes are more than"):
+        read(opens * 10**5)
+    with pytest.raises(BadRequest, match="nested deeper"):
+        read((opens * 10**5)[:3000])
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),

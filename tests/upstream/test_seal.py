@@ -118,6 +118,7 @@ def test_there_is_one_spelling_of_a_token(signer, verifier):
 def test_a_large_token_is_not_even_looked_at(signer, verifier):
     assert flaw(verifier, signer.sign(b"x" * 4096)) is Flaw.TOO_LARGE
     assert flaw(verifier, b"." * 100_000_000) is Flaw.TOO_LARGE
+    assert flaw(verifier, signer.sign(b"[" * 10**5)) is Flaw.TOO_LARGE
 
 
 def test_signatures_are_checked_as_often_as_is_allowed(signer, tmp_path):
