@@ -30,6 +30,7 @@ from edgetwin.storage.database import Row, Transaction
 from edgetwin.storage.facts import Facts
 from edgetwin.storage.record import (
     COST,
+    COSTS,
     Backlog,
     Draft,
     Record,
@@ -118,6 +119,9 @@ class Outbox:
             tx.run("DELETE FROM state WHERE key IN (?, ?)", (f"cursor:{name}", f"waiting:{name}"))
         for name in set(self.upstreams) - known:
             facts.set(f"cursor:{name}", facts.number("position"))
+        if facts.number("costs") != COSTS:
+            facts.set("costs", COSTS)
+            facts.set("bytes", tx.number(f"SELECT sum({COST}) FROM records"))  # noqa: S608 - a constant
         self._sweep(tx, facts)
         facts.save(tx)
         self._figure(tx, facts)

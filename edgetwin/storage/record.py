@@ -9,8 +9,19 @@ from edgetwin.core import compact, payload
 
 _PACKED_FROM = 1000  # bodies from here on are compressed: a quarter of the bytes to write
 
-COST = "(length(body) * 201 / 200 + CASE WHEN length(body) > 900 THEN 600 ELSE 100 END)"
+_SHARES = ((10, 78), (20, 90), (40, 108), (60, 135), (100, 178), (180, 264), (430, 525))
+"""Rows share pages of 512 bytes: bodies up to so many bytes, and what a row of them takes
+(measured). A larger one goes on in pages of its own, the last of them half empty."""
+
+COST = (
+    "CASE "
+    + " ".join(f"WHEN length(body) <= {most} THEN {share}" for most, share in _SHARES)
+    + " ELSE length(body) * 102 / 100 + 200 END"
+)
 """What a row takes in the file, in SQL: its body, its columns, its share of half-empty pages."""
+
+COSTS = 2
+"""Changes with ``COST``: files then are counted anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,8 @@ class Backlog:
 
 def cost(stored: bytes) -> int:
     """``COST`` of a body in the form in which it is stored."""
-    return len(stored) * 201 // 200 + (600 if len(stored) > 900 else 100)
+    size = len(stored)
+    return next((share for most, share in _SHARES if size <= most), size * 102 // 100 + 200)
 
 
 def packed(body: bytes) -> bytes:
