@@ -2,8 +2,9 @@
 
 A device that is slow sheds by itself: a scan that is still out is not asked for again. What is here
 is for the case that the processor is too slow: then the event loop wakes late, for control too.
-Once a second it is looked at how late; while a quarter of the wake-ups come too late, one step more
-is shed each second, and one less after ten seconds in which none of that was seen::
+Once a second it is looked at how late. While a quarter of the wake-ups come too late, or only a
+twentieth but what a loop needs skips a fifth of its scans, one step more is shed each second, and
+one less after ten seconds in which none of that was seen::
 
     steps       1            2            3            4      …
     classes     slowest /2   faster /2    slowest /4   faster /4 … /8
@@ -42,10 +43,17 @@ class Shedding:
         self.level = 0
         self._late_looks = self._calm_looks = 0
 
-    def look(self, woken: int, late: int) -> bool:
-        """Judge the last second's wake-ups, and how many were late. Says whether it changed."""
+    def is_spared(self, group: ScanGroup) -> bool:
+        """Whether a loop needs this class."""
+        return _key(group) not in self._rank
+
+    def look(self, woken: int, late: int, *, hurt: bool = False) -> bool:
+        """Judge the last second's wake-ups, and how many were late. Says whether it changed.
+
+        ``hurt``: a loop did not get the scans it needs.
+        """
         before = self.level
-        if late * _MANY >= max(woken, 1):
+        if late * (_FEW if hurt else _MANY) >= max(woken, 1):
             self._calm_looks = 0
             self._late_looks += 1
             if self._late_looks >= _PATIENCE:

@@ -8,6 +8,7 @@ from edgetwin.runtime.scheduler import Scheduler
 
 log = logging.getLogger("edgetwin.load")
 
+_HURTS = 5  # one scan of so many that a loop needs was skipped
 _ENOUGH = 20  # wake-ups that say something about a span of time
 
 
@@ -19,6 +20,7 @@ class Load:
         self._shedding = Shedding(plan)
         self._lateness.limit = self._shedding.late_after
         self._seen = self._seen_late = 0
+        self._due = self._skipped = 0  # of what loops need, since the last look
         scheduler.every(SECOND, self._look)
 
     @property
@@ -30,14 +32,22 @@ class Load:
         """How many due times of a scan class make one scan."""
         return self._shedding.one_in(group)
 
+    def scanned(self, group: ScanGroup, due: int, skipped: int) -> None:
+        """Count due scans, and those of them that were skipped."""
+        if self._shedding.is_spared(group):
+            self._due += due
+            self._skipped += skipped
+
     def _look(self) -> None:
         woken = self._lateness.woken - self._seen
         if woken < _ENOUGH:
             return
         late = self._lateness.late - self._seen_late
         self._seen, self._seen_late = self._lateness.woken, self._lateness.late
+        hurt = self._skipped * _HURTS >= max(self._due, 1)
+        self._due = self._skipped = 0
         before = self.level
-        if self._shedding.look(woken, late):
+        if self._shedding.look(woken, late, hurt=hurt):
             self._tell(before, late / woken)
 
     def _tell(self, before: int, share: float) -> None:

@@ -167,6 +167,8 @@ class Supervisor:
 
     def scanned(self, group: ScanGroup, due: int, skipped: int, thinned: int) -> None:
         """Count due times of a scan class; tell when it no longer keeps up, and when it does."""
+        if self._load:
+            self._load.scanned(group, due, skipped)
         punctuality = self.health.classes[group.number]
         if punctuality.note(due, skipped, self._time.mono()):
             over, told = punctuality.over, punctuality.told

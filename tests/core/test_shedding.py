@@ -81,6 +81,14 @@ def test_one_late_second_sheds_nothing(plan):
         assert not shedding.look(100, late)
 
 
+def test_a_loop_that_does_not_get_its_scans_needs_fewer_late_wake_ups(plan):
+    shedding = Shedding(plan)
+    assert not any(shedding.look(100, 10) for _ in range(10))
+    assert [shedding.look(100, 10, hurt=True) for _ in range(3)] == [False, True, True]
+    slow_device = Shedding(plan)
+    assert not any(slow_device.look(100, 1, hurt=True) for _ in range(10))
+
+
 def test_each_step_is_taken_back_after_ten_calm_seconds(plan):
     shedding = Shedding(plan)
     for _ in range(3):

@@ -201,6 +201,17 @@ async def test_an_overloaded_gateway_thins_the_bulk_out_and_never_what_a_loop_ne
         assert "the gateway is overloaded and takes one in" in event.text
 
 
+async def test_a_loop_that_is_hurt_by_a_busy_processor_is_helped_early():
+    async with running() as (plant, supervisor, load):
+        group = plant.plan.devices[0].groups[LOOP]
+        for _ in range(3):
+            supervisor.scanned(group, 100, 60, 1)
+            plant.lateness.woken += 100
+            plant.lateness.late += 8
+            plant.pass_time(1)
+        assert load.level == 2
+
+
 @pytest.mark.parametrize("count", [1, 10_001, 30_000])
 def test_a_queue_nobody_empties_stays_at_its_bound_and_counts(count):
     queue = FrameQueue()

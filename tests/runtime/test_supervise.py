@@ -271,7 +271,8 @@ async def test_a_thousand_failures_leave_the_others_on_their_grid(scheduler):
     assert bad.health.failures == 1000
     assert good.health.losses == 0
     assert len(honest.scans) > 3
-    assert missed <= len(honest.scans) // 10, "the grid was left for more than a busy machine does"
+    few = max(5, len(honest.scans) // 10)
+    assert missed <= few, "the grid was left for more than a busy machine does"
 
 
 # ---------------------------------------------------------------- losses
