@@ -20,7 +20,8 @@ Trouble    A pv, sp, mv or other input that is not good, or stale by now; a perm
            found as soon as the twin can know it: two scans, and at most one tick more.
 Fail-safe  ``hold``: no more writes. ``value``: towards the value at the rate that the guard allows,
            a step in every period, while the trouble lasts and the mv is known.
-Return     After three good scans the law is started at the mv that stands then: no bump.
+Return     After three good scans the law is started at the mv that stands then: no bump. A loop that
+           fails again within a minute waits twice as long each time, up to 48 good scans.
 Refusals   A write that the device refused or did not keep is tried once more, by the next step.
            After two in a row nothing is written, not even by the fail-safe, until a person sets the
            mode again.
@@ -53,6 +54,8 @@ from edgetwin.core.twin import Twin
 _LOOP, _OFF, _SHADOW, _AUTO = Authority.LOOP, Mode.OFF, Mode.SHADOW, Mode.AUTO
 
 GOOD_SCANS = 3
+MOST_GOOD_SCANS = 48
+RELAPSE = 60 * SECOND
 MOST_PERIODS = 3
 MODE_NUMBER = {Mode.OFF: 0.0, Mode.SHADOW: 1.0, Mode.AUTO: 2.0}
 IN_FAULT = 10.0
@@ -87,6 +90,8 @@ class Loop:
         self._soonest = plan.every - min(plan.every, tags[plan.pv].period) // 2
         self._longest = MOST_PERIODS * max(plan.every, tags[plan.pv].period)
         self._good_scans = 0
+        self._patience = GOOD_SCANS
+        self._back_at = -(1 << 62)
         self._sample: Sample | None = None
         self._state: object = None
         self._ran_at = self._moved_at = -(1 << 62)
@@ -105,7 +110,7 @@ class Loop:
         """For people: ``auto``, ``shadow, waiting for good scans``, ``auto, fault: …``."""
         if self.fault:
             return f"{self.mode}, fault: {self.fault}"
-        waits = self.mode is not _OFF and self._good_scans < GOOD_SCANS
+        waits = self.mode is not _OFF and self._good_scans < self._patience
         return f"{self.mode}, waiting for good scans" if waits else str(self.mode)
 
     def outputs(self, now: Instant) -> ReadingBatch:
@@ -127,7 +132,7 @@ class Loop:
             return EMPTY
         sample = self._senses.sample(twin, min(elapsed, self._longest) / SECOND)
         self._outputs.sp = sample.sp
-        if self._good_scans < GOOD_SCANS:
+        if self._good_scans < self._patience:
             return self._count_good_scan(sample, now)
         return self._run(sample, twin, now)
 
@@ -147,7 +152,7 @@ class Loop:
             return EMPTY
         text = f"goes from {self.mode} to {mode}, by {by}"
         if _OFF in (mode, self.mode) or self._latched:
-            self._good_scans = 0
+            self._good_scans, self._patience = 0, GOOD_SCANS
         if mode is _OFF:
             self.fault = ""
             self._outputs.doubt()
@@ -170,12 +175,13 @@ class Loop:
             return self._tell(EventKind.WRITE_FAILED, told, tag=mv)
         if result.outcome in (WriteOutcome.NO_COMMUNICATION, WriteOutcome.EXPIRED):
             self._ran_at = now.mono
-            return LoopTurn(events=self._enter_fault(f"a write to {mv} got no answer"))
+            return LoopTurn(events=self._enter_fault(f"a write to {mv} got no answer", now))
         self._failures += 1
         if self._failures < 2:
             return self._tell(EventKind.WRITE_FAILED, f"{told} It is tried once more", tag=mv)
         self._latched = True
-        return LoopTurn(events=self._enter_fault(f"{told} Set the mode again when this is cured"))
+        cure = "Set the mode again when this is cured"
+        return LoopTurn(events=self._enter_fault(f"{told} {cure}", now))
 
     def stop(self, twin: Twin, now: Instant) -> LoopTurn:
         """The gateway ends: follow the end rule, then be off."""
@@ -197,9 +203,9 @@ class Loop:
     def _count_good_scan(self, sample: Sample, now: Instant) -> LoopTurn:
         self._good_scans += 1
         self._ran_at, self._sample, self._state = now.mono, sample, None
-        if self._good_scans < GOOD_SCANS or not self.fault:
+        if self._good_scans < self._patience or not self.fault:
             return EMPTY
-        self.fault = ""
+        self.fault, self._back_at = "", now.mono
         return self._tell(EventKind.LOOP_BACK, f"is back in {self.mode}", mode=str(self.mode))
 
     def _run(self, sample: Sample, twin: Twin, now: Instant) -> LoopTurn:
@@ -236,16 +242,18 @@ class Loop:
     def _in_trouble(self, trouble: Trouble, twin: Twin, now: Instant) -> LoopTurn:
         if self._latched or (trouble.may_wait and not self.fault):
             return EMPTY
-        events = self._enter_fault(trouble.text)
+        events = self._enter_fault(trouble.text, now)
         given = self._fail_safe(twin, now)
         return LoopTurn(given.writes, events + given.events) if events else given
 
-    def _enter_fault(self, text: str) -> tuple[Event, ...]:
+    def _enter_fault(self, text: str, now: Instant) -> tuple[Event, ...]:
         """Into fault; told once, though the status goes on to show the latest cause."""
         told, self.fault = bool(self.fault) and not self._latched, text
         self._good_scans, self._state = 0, None
         if told:
             return ()
+        relapsed = now.mono - self._back_at < RELAPSE
+        self._patience = min(2 * self._patience, MOST_GOOD_SCANS) if relapsed else GOOD_SCANS
         self._outputs.doubt()
         self._moved_at = -(1 << 62)
         mode, cause = str(self.mode), f"{text}. {self._consequence()}"

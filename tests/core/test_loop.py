@@ -372,6 +372,38 @@ def test_return_from_fault_takes_three_good_scans_and_is_bumpless():
     assert skid.pressure == pytest.approx(4.2, abs=0.01)
 
 
+def scans_to_return(skid):
+    """One bad scan, and how many good ones it takes then."""
+    skid.quality[PV] = Quality.DEVICE_FAULT
+    skid.scan()
+    skid.quality[PV] = Quality.GOOD
+    assert skid.loop.faulted
+    for count in range(1, 100):
+        skid.scan()
+        if not skid.loop.faulted:
+            return count
+    return pytest.fail("it never comes back")
+
+
+def test_a_loop_that_fails_again_and_again_waits_longer_each_time_until_it_held_for_a_minute():
+    skid = Skid().scan(10)
+    assert [scans_to_return(skid) for _ in range(7)] == [3, 6, 12, 24, 48, 48, 48]
+    skid.scan(598)
+    assert scans_to_return(skid) == 48
+    skid.scan(600)
+    assert scans_to_return(skid) == 3
+
+
+def test_a_person_who_sets_the_mode_need_not_wait_longer():
+    skid = Skid().scan(10)
+    assert [scans_to_return(skid) for _ in range(3)] == [3, 6, 12]
+    skid.ask(Mode.OFF)
+    skid.ask(Mode.AUTO)
+    skid.writes.clear()
+    assert skid.scan(3).writes == []
+    assert skid.scan().writes != []
+
+
 def test_one_bad_scan_among_good_ones_starts_the_count_anew():
     skid = Skid().scan(2)
     skid.quality[PV] = Quality.DEVICE_FAULT
