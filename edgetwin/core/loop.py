@@ -20,8 +20,8 @@ Trouble    A pv, sp, mv or other input that is not good, or stale by now; a perm
            found as soon as the twin can know it: two scans, and at most one tick more.
 Fail-safe  ``hold``: no more writes. ``value``: towards the value at the rate that the guard allows,
            a step in every period, while the trouble lasts and the mv is known.
-Return     After three good scans the law is started at the mv that stands then: no bump. A loop that
-           fails again within a minute waits twice as long each time, up to 48 good scans.
+Return     After three good scans the law is started at the mv that stands then: no bump. A loop
+           that fails again within a minute waits twice as long each time, up to 48 good scans.
 Refusals   A write that the device refused or did not keep is tried once more, by the next step.
            After two in a row nothing is written, not even by the fail-safe, until a person sets the
            mode again.
