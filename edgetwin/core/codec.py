@@ -97,11 +97,6 @@ _KINDS: dict[type, _Kind] = {
         lambda c: [c.alarm, c.action, c.span, c.by],
         lambda r: AlarmRequest(r[0], AlarmAction(r[1]), r[2], r[3]),
     ),
-    Overrun: _Kind(
-        13,
-        lambda c: [c.device, c.group, c.over, c.due, c.skipped, c.thinned],
-        lambda r: Overrun(*r),
-    ),
     CloudWrite: _Kind(
         11,
         lambda c: [c.id, c.upstream, c.by, c.tag, c.value],
@@ -111,6 +106,11 @@ _KINDS: dict[type, _Kind] = {
         12,
         lambda c: [c.id, c.upstream, c.by, c.loop, c.mode],
         lambda r: CloudMode(r[0], r[1], r[2], r[3], Mode(r[4])),
+    ),
+    Overrun: _Kind(
+        13,
+        lambda c: [c.device, c.group, c.over, c.due, c.skipped, c.thinned],
+        lambda r: Overrun(*r),
     ),
 }
 _BY_NUMBER = {kind.number: kind for kind in _KINDS.values()}

@@ -369,7 +369,6 @@ class UpstreamPlan:
     sparkplug: SparkplugSettings | None = None
     requests: RequestSettings | None = None
     compress: bool = False
-    compress: bool = False
     challenger: ChallengerSettings | None = None
 
 

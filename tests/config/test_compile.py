@@ -170,6 +170,21 @@ def test_upstream_is_tls_with_own_names_unless_said():
     assert not made.values
 
 
+def test_an_asset_of_a_type_is_told_with_its_numbers_and_its_verdict():
+    text = (
+        "assets: {pump: {type: pump-40, watch: learned, tags: {p: d/pv}, "
+        "derived: {twice: {is: 2 * p}}}, other: {tags: {p: d/pv}}}"
+    )
+    made = plan(HEAD + text)
+    (pump,) = made.typed
+    assert (pump.name, pump.type) == ("pump", "pump-40")
+    assert {key: made.tags[i].name for key, i in pump.tags.items()} == {
+        "p": "d/pv",
+        "twice": "pump/twice",
+    }
+    assert made.tags[pump.verdict].name == "pump/verdict"
+
+
 def test_nodes_of_a_broker_keep_their_order():
     text = "upstream: {c: {broker: mqtts://a, other_brokers: [mqtts://b, mqtts://c:99]}}"
     broker = plan(HEAD + text).upstreams[0].broker

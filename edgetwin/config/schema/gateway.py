@@ -179,12 +179,6 @@ class Upstream(Section):
         example="gzip",
         default="off",
     )
-    compression: str = option(
-        choice("off", "gzip", what="compression"),
-        "gzip: offer to compress records for readers who ask for it (MQTT 5 only).",
-        example="gzip",
-        default="off",
-    )
     sparkplug: Sparkplug | None = option(
         Record(Sparkplug),
         "Speak Sparkplug B instead of edgetwin's own JSON: births, changes, deaths.",
