@@ -180,4 +180,6 @@ def _cure(code: int) -> str:
         return "Free some space on this disk; what waits is written as soon as there is room"
     if code in _DAMAGE:
         return "The file is set aside and a new one started"
+    if code == sqlite3.SQLITE_BUSY:
+        return "Another program has the file open: end it; it is tried again"
     return "Check the disk and the rights of this directory; it is tried again"

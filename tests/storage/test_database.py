@@ -1,5 +1,8 @@
 """The door to SQLite, on real files: what a commit means, and what a broken file does."""
 
+import contextlib
+import sqlite3
+
 import pytest
 
 from edgetwin.core.errors import StorageError
@@ -62,6 +65,18 @@ async def test_damaged_file_is_noticed_and_set_aside(database, spoil):
     assert aside.read_bytes() == content
     await database.open()
     await database.run(fill)
+
+
+async def test_file_that_another_program_holds_is_told_with_a_cure(database):
+    await database.run(fill)
+    await database.close()
+    with contextlib.closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="Another program has the file open"):
+            await database.open()
+    await database.open()
+    assert await database.run(lambda tx: tx.number("SELECT count(*) FROM t")) == 1000
 
 
 async def test_directory_that_is_missing_is_named(tmp_path):

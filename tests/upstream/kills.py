@@ -121,6 +121,7 @@ def campaign(rig: object, folder: Path, kills: int, seed: int = 1, outage_s: flo
                 time.sleep(dice.uniform(0.0, 1.4))  # the random moment is the point
                 _flap(broker, dice, report, outage_s if kill == kills // 2 else 0.0)
             report.kills += 1
+            _let_arrive(subscriber, boot)
             if broker._process is None:
                 broker.start()
                 report.restarts += 1
@@ -132,6 +133,19 @@ def campaign(rig: object, folder: Path, kills: int, seed: int = 1, outage_s: flo
         subscriber.close()
         broker.stop()
     return _judge(report, subscriber.ledger)
+
+
+def _let_arrive(subscriber: object, boot: int) -> None:
+    """What the dead had already sent: the broker reads it all before it publishes the last will.
+
+    One that never got as far as the broker leaves no will; then there is nothing to wait for.
+    """
+
+    def is_over(ledger: object) -> bool:
+        status = ledger.retained.get("status", {})
+        return status.get("boot") == boot and status.get("status") == "offline"
+
+    subscriber.wait(is_over, 0.5)
 
 
 def _flap(broker: object, dice: random.Random, report: Report, outage_s: float) -> None:
