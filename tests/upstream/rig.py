@@ -89,10 +89,15 @@ class Ledger:
         self.conflicts: list[tuple[str, int]] = []
         self.reordered = 0
         self._highest: Counter[str] = Counter()
+        self._again = 0
+        self.most_again = 0  # messages that one connection of the sender delivered once more
 
-    def add(self, topic: str, payload: bytes) -> None:
+    def add(self, topic: str, payload: bytes, *, repeated: bool = False) -> None:
+        """Take a message; ``repeated`` says that the broker gives it a second time, of itself."""
         message = json.loads(payload)
         if "stream" not in message:
+            if not repeated and message.get("status") == "online":
+                self._again = 0  # a connection begins: what it sends comes behind this
             self.retained[topic.rpartition("/")[2]] = message
             return
         self.raw += 1
@@ -102,6 +107,8 @@ class Ledger:
         if sequence in seen:
             if seen[sequence] != text:
                 self.conflicts.append((stream, sequence))
+            self._again += not repeated
+            self.most_again = max(self.most_again, self._again)
             return
         self.reordered += sequence < self._highest[stream]
         self._highest[stream] = max(self._highest[stream], sequence)
@@ -182,7 +189,8 @@ class Subscriber:
 
     def _take(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         with self._news:
-            self.ledger.add(message.topic, message.payload)
+            repeated = message.dup or message.retain
+            self.ledger.add(message.topic, message.payload, repeated=repeated)
             self._news.notify_all()
 
     def wait(self, until: Callable[[Ledger], bool], deadline_s: float = DEADLINE_S) -> bool:
