@@ -92,6 +92,10 @@ class Ledger:
         self._again = 0
         self.most_again = 0  # messages that one connection of the sender delivered once more
 
+    def begin(self) -> None:
+        """The subscriber's own line is new: what it missed, nobody knows."""
+        self._again = 0
+
     def add(self, topic: str, payload: bytes, *, repeated: bool = False) -> None:
         """Take a message; ``repeated`` says that the broker gives it a second time, of itself."""
         message = json.loads(payload)
@@ -162,8 +166,11 @@ class Ledger:
 class Subscriber:
     """An MQTT client of its own, in its own thread, with a session that the broker keeps."""
 
-    def __init__(self, port: int, topics: str = "#", name: str = "independent") -> None:
+    def __init__(
+        self, port: int, topics: str = "#", name: str = "independent", qos: int = 1
+    ) -> None:
         self.ledger = Ledger()
+        self._qos = qos
         self._news = threading.Condition()
         self._topics = topics
         self._client = Client(
@@ -173,7 +180,7 @@ class Subscriber:
             clean_session=False,
         )
         self._client.reconnect_delay_set(1, 1)
-        self._client.on_connect = lambda client, *_: client.subscribe(topics, 1)
+        self._client.on_connect = lambda *_: self._begin()
         self._client.on_subscribe = lambda *_: self._tell()
         self._client.on_message = self._take
         self._subscribed = False
@@ -181,6 +188,11 @@ class Subscriber:
         self._client.loop_start()
         with self._news:
             assert self._news.wait_for(lambda: self._subscribed, DEADLINE_S)
+
+    def _begin(self) -> None:
+        with self._news:
+            self.ledger.begin()
+        self._client.subscribe(self._topics, self._qos)
 
     def _tell(self) -> None:
         with self._news:
