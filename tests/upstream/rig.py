@@ -89,19 +89,29 @@ class Ledger:
         self.conflicts: list[tuple[str, int]] = []
         self.reordered = 0
         self._highest: Counter[str] = Counter()
-        self._again = 0
-        self.most_again = 0  # messages that one connection of the sender delivered once more
+        self._line = 0
+        self._by: dict[tuple[str, int], int] = {}
+        self._cost: Counter[int] = Counter()
 
     def begin(self) -> None:
         """The subscriber's own line is new: what it missed, nobody knows."""
-        self._again = 0
+        self._line += 1
+
+    @property
+    def most_again(self) -> int:
+        """Of what one connection of the sender had delivered, so much came once more, at most.
+
+        It may come much later: who is killed while it catches up leaves what was new then behind
+        all that is old.
+        """
+        return max(self._cost.values(), default=0)
 
     def add(self, topic: str, payload: bytes, *, repeated: bool = False) -> None:
         """Take a message; ``repeated`` says that the broker gives it a second time, of itself."""
         message = json.loads(payload)
         if "stream" not in message:
             if not repeated and message.get("status") == "online":
-                self._again = 0  # a connection begins: what it sends comes behind this
+                self._line += 1  # a connection begins: what it sends comes behind this
             self.retained[topic.rpartition("/")[2]] = message
             return
         self.raw += 1
@@ -111,9 +121,10 @@ class Ledger:
         if sequence in seen:
             if seen[sequence] != text:
                 self.conflicts.append((stream, sequence))
-            self._again += not repeated
-            self.most_again = max(self.most_again, self._again)
+            self._cost[self._by[stream, sequence]] += not repeated
+            self._by[stream, sequence] = self._line
             return
+        self._by[stream, sequence] = self._line
         self.reordered += sequence < self._highest[stream]
         self._highest[stream] = max(self._highest[stream], sequence)
         seen[sequence] = text
