@@ -131,7 +131,7 @@ class Guard:
 
     def ask(self, wish: Wish, twin: Twin, now: Instant) -> WriteRequest | Refusal:
         """A request that the caller must hand to the device, or why not."""
-        value = _number(wish.value)
+        value = wish.value + 0.0 if type(wish.value) is float else _number(wish.value)
         line = self._line(wish.tag, now)
         refusal = self._refuse_value(line, value)
         if refusal is not None:

@@ -146,9 +146,9 @@ class Twin:
             return False
         tag: int = at.start
         known = math.isfinite(value) and self._low.item(tag) <= value <= self._high.item(tag)
-        if not known or not isinstance(batch.source_time, int) or self._may_freeze(at):
+        if not known or not isinstance(batch.source_time, int) or self.objects or batch.objects:
             return False
-        if self.objects or batch.objects:
+        if self._watches_frozen and self._may_freeze(at):
             return False
         self.value[tag], self.quality[tag] = value, 0
         self.source_time[tag], self.arrival_time[tag] = batch.source_time, now.wall

@@ -41,8 +41,7 @@ class Formula:
     def step(self, state: object, sample: Sample, band: Band) -> Step:
         """The expression's value inside the band; the last output where it has none."""
         known = (sample.pv, sample.sp, *sample.inputs)
-        values = [known[at] for at in self._places]
-        wanted = self.expression.evaluate(values)
+        wanted = self.expression.evaluate(tuple(map(known.__getitem__, self._places)))
         if math.isnan(wanted):
             wanted = state if isinstance(state, float) else math.nan
         mv = min(max(wanted, band.low), band.high)

@@ -50,13 +50,12 @@ class Target:
         if self._by is WriteBy.COMBINED and not self.reads_back:
             self._by = WriteBy.MULTIPLE
         is_bits = self.block.table.is_bits
-        self._form = None if is_bits else write_form(self._unit, self.block, self._by)
+        is_part = is_bits or tag.type is ValueType.BIT
+        self.form = None if is_part else write_form(self._unit, self.block, self._by)
 
     def exchange(self, raw: bytes) -> Exchange:
-        """The request that writes what ``encode`` made of a value."""
-        if self._form is not None and self.tag.type is not ValueType.BIT:
-            return self._form.exchange(raw)
-        if self._form is not None:
+        """The request that writes what ``encode`` made of a bit; whole registers have a form."""
+        if not self.block.table.is_bits:
             return mask_exchange(self._unit, self.block, raw)
         return write_exchange(self._unit, self.block, raw, self._by)
 
@@ -104,7 +103,12 @@ class WriteAsk(Ask):
     __slots__ = ("_writing",)
 
     def __init__(self, writing: Writing, raw: bytes) -> None:
-        super().__init__(writing.target.exchange(raw))
+        form = writing.target.form
+        if form is None:
+            super().__init__(writing.target.exchange(raw))
+        else:  # ``form.exchange`` in one step: it is on the way from a loop's reading to its write
+            self.tail = tail = form.begin + raw
+            self.head, self.size, self.deadline = form.head or tail, form.size, 0.0
         self._writing = writing
 
     def may_go(self) -> bool:
