@@ -1,9 +1,11 @@
 """Supervision: a device that is lost comes back; a driver that fails troubles nobody else."""
 
 import asyncio
+import gc
 import itertools
 import logging
 from contextlib import asynccontextmanager
+from time import thread_time_ns
 
 import numpy as np
 import pytest
@@ -250,6 +252,15 @@ async def test_driver_that_fails_in_a_write_answers_it_and_is_replaced(scheduler
     assert bad.health.failures == 1
 
 
+async def note_holds(holds):
+    """How much CPU time, ns, each turn of the event loop takes."""
+    last = thread_time_ns()
+    while True:
+        await asyncio.sleep(0)
+        last, before = thread_time_ns(), last
+        holds.append(last - before)
+
+
 async def test_a_thousand_failures_leave_the_others_on_their_grid(scheduler):
     field, time = make_field(), VirtualTime(1000)
     places = itertools.cycle(["connect", "lost", "scan", "close", "silent end"])
@@ -261,18 +272,24 @@ async def test_a_thousand_failures_leave_the_others_on_their_grid(scheduler):
 
     bad = Supervisor(devices[0], make, Shared(field, scheduler), 0, time.parts())
     good = Supervisor(devices[1], lambda: honest, Shared(field, scheduler), 0)
+    holds: list[int] = []
     logging.disable(logging.CRITICAL)
+    gc.collect()
+    gc.disable()  # a pass over all that the tests before have left is none of ours
     try:
         async with supervised(bad, good):
+            looks = asyncio.create_task(note_holds(holds))
             await asyncio.wait_for(time.over.wait(), DEADLINE_S)
-            missed = good.health.classes[0].all.skipped
+            looks.cancel()
     finally:
+        gc.enable()
         logging.disable(logging.NOTSET)
     assert bad.health.failures == 1000
     assert good.health.losses == 0
     assert len(honest.scans) > 3
-    few = max(5, len(honest.scans) // 10)
-    assert missed <= few, "the grid was left for more than a busy machine does"
+    assert len(holds) > 1000
+    # by the processor's time: how long other programs keep us from it shows nothing of ours
+    assert max(holds) < good.plan.groups[0].period, "a failure holds up the next scan of others"
 
 
 # ---------------------------------------------------------------- losses
