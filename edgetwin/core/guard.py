@@ -191,10 +191,6 @@ class Guard:
             return None
         return Band(low, high)
 
-    def is_busy(self, tag: int, now: Instant) -> bool:
-        """Whether a write to the tag is out and may still be answered."""
-        return self._line(tag, now).out is not None
-
     def _refuse_value(self, line: _Line, value: float) -> Refusal | None:
         """Checks 1 to 4: those that need neither the twin nor the time."""
         tag = line.tag

@@ -127,9 +127,9 @@ def test_only_one_write_to_a_tag_is_out_at_a_time():
     request = bench.ask(1001.0, 0)
     refusal = bench.ask(1002.0, 100)
     assert (refusal.reason, refusal.quiet) == (Reason.BUSY, True)
-    assert bench.guard.is_busy(0, at(100))
+    assert bench.guard.footing(0, bench.twin, at(100)).busy
     bench.answer(request, 110)
-    assert not bench.guard.is_busy(0, at(110))
+    assert not bench.guard.footing(0, bench.twin, at(110)).busy
     assert isinstance(bench.ask(1002.0, 110), WriteRequest)
 
 
@@ -158,7 +158,7 @@ def test_late_and_repeated_results_are_ignored():
     bench.answer(old, 10)
     new = bench.ask(1003.0, 60)
     bench.answer(old, 70)
-    assert bench.guard.is_busy(0, at(70))
+    assert bench.guard.footing(0, bench.twin, at(70)).busy
     bench.answer(new, 80)
     bench.answer(new, 90, read_back=5.0)
     assert bench.guard.standing(0, bench.twin, at(90)) == 1003.0
