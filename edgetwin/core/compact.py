@@ -15,18 +15,23 @@ kept; where too many have none this form is of no use, and the caller keeps the 
 
 What a step is made of is a decimal or a binary fraction; the numbers may come back changed in the
 thirteenth digit, so the JSON is made of what ``squeeze`` gives back, and is the same for ever.
+
+A thousand tags take the better part of a millisecond, and somebody may be waiting for the loop:
+``squeezing`` pauses where there is something to pause for.
 """
 
 import json
 import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgetwin.core.reading import Floats, Times
+from edgetwin.core.slices import SLICE, whole
 from edgetwin.core.summary import Columns, Summary
 
 MARK = b"\x01"
@@ -59,13 +64,53 @@ class _Steps:
 
 def squeeze(window: Summary, birth_id: str) -> tuple[bytes, Summary] | None:
     """The stored form, and the summary exactly as ``expand`` gives it; None where it is no gain."""
+    return whole(squeezing(window, birth_id))
+
+
+def squeezing(
+    window: Summary, birth_id: str
+) -> Generator[None, None, tuple[bytes, Summary] | None]:
+    """``squeeze``, in slices of a fraction of a millisecond."""
+    tags, n = window.tags, len(window.tags.good)
+    found = []
+    for begin in range(0, n, SLICE):
+        found.append(_find_steps(tags, slice(begin, begin + SLICE)))
+        yield
+    steps = _joined(found)
+    plain = _plain(steps.code, tags.good)
+    if len(plain) * _MOST_PLAIN > n:
+        return None
+    deviation = _four_digits(tags.deviation)
+    data = _bytes(window, birth_id, steps, deviation, plain)
+    yield
+    stored = MARK + zlib.compress(data, _FAST)
+    yield
+    floats = _from_steps(steps, tags.good)
+    floats["deviation"] = _from_digits(*deviation, tags.good)
+    for name in _FLOATS:
+        floats[name][plain] = getattr(tags, name)[plain]
+    told = Columns(
+        count=tags.count,
+        good=tags.good,
+        on=tags.on // _MS * _MS,
+        off=tags.off // _MS * _MS,
+        increase=tags.increase,
+        quality=tags.quality,
+        objects=tags.objects,
+        **floats,
+    )
+    return stored, replace(window, tags=told)
+
+
+def _bytes(
+    window: Summary,
+    birth_id: str,
+    steps: _Steps,
+    deviation: tuple[Times, Times],
+    plain: NDArray[np.intp],
+) -> bytes:
+    """Head and columns, one behind the other."""
     tags = window.tags
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        steps = _find_steps(tags)
-        plain = _plain(tags, steps)
-        if len(plain) * _MOST_PLAIN > len(tags.good):
-            return None
-        mantissa, exponent = _four_digits(tags.deviation)
     head = {
         "birth": birth_id,
         "window": {name: getattr(window, name) for name in _HEAD},
@@ -78,17 +123,14 @@ def squeeze(window: Summary, birth_id: str) -> tuple[bytes, Summary] | None:
         _planes(steps.code.astype(np.int64)),
         _planes(steps.unit),
         *map(_planes, steps.rows),
-        _planes(mantissa),
-        _planes(exponent),
+        *map(_planes, deviation),
         *(_shuffled(getattr(tags, name)[plain]) for name in _FLOATS),
         _planes(tags.on // _MS),
         _planes(tags.off // _MS),
         _shuffled(tags.increase),
     ]
     told = json.dumps(head, separators=(",", ":")).encode()
-    data = b"".join((_LENGTH.pack(len(told)), told, *columns))
-    stored = MARK + zlib.compress(data, _FAST)
-    return stored, expand(stored)[0]
+    return b"".join((_LENGTH.pack(len(told)), told, *columns))
 
 
 def expand(stored: bytes) -> tuple[Summary, str]:
@@ -102,7 +144,7 @@ def expand(stored: bytes) -> tuple[Summary, str]:
     steps = _Steps(code, unit, np.stack([reader.integers() for _ in range(5)]))
     floats = _from_steps(steps, good)
     floats["deviation"] = _from_digits(reader.integers(), reader.integers(), good)
-    plain = np.flatnonzero((code == _PLAIN) & (good > 0))
+    plain = _plain(code, good)
     for name in _FLOATS:
         floats[name][plain] = reader.floats()
     on, off = reader.integers() * _MS, reader.integers() * _MS
@@ -122,22 +164,34 @@ def expand(stored: bytes) -> tuple[Summary, str]:
 # ---------------------------------------------------------------- steps
 
 
-def _find_steps(tags: Columns) -> _Steps:
+def _find_steps(tags: Columns, some: slice) -> _Steps:
     """The coarsest scale on which all four readings of a tag are whole, and the sum as well."""
-    n = len(tags.good)
-    readings = np.stack([tags.earliest, tags.minimum, tags.maximum, tags.last])
-    code, rows = np.full(n, _PLAIN, np.uint8), np.zeros((5, n), np.int64)
-    left = np.flatnonzero(tags.good > 0)
-    for number, scale in enumerate(_SCALES.tolist()):
-        hopeful = left[_are_whole(readings[0, left], scale)]
-        fits = _are_whole(readings[:, hopeful], scale).all(axis=0)
-        at, found = _rows(tags, readings, hopeful[fits], scale)
-        code[at], rows[:, at] = number, found
-        left = left[code[left] == _PLAIN]
-        if not len(left):
-            break
+    columns = (tags.earliest, tags.minimum, tags.maximum, tags.last)
+    readings = np.stack([column[some] for column in columns])
+    mean, good = tags.mean[some], tags.good[some]
+    code, rows = np.full(len(good), _PLAIN, np.uint8), np.zeros((5, len(good)), np.int64)
+    left = np.flatnonzero(good > 0)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for number, scale in enumerate(_SCALES.tolist()):
+            hopeful = left[_are_whole(readings[0, left], scale)]
+            hopeful = hopeful[_are_whole(readings[:, hopeful], scale).all(axis=0)]
+            found, fits = _rows(readings[:, hopeful], mean[hopeful], good[hopeful], scale)
+            at = hopeful[fits]
+            code[at], rows[:, at] = number, found[:, fits]
+            left = left[code[left] == _PLAIN]
+            if not len(left):
+                break
     unit = np.maximum(np.gcd.reduce(rows, axis=0), 1)
     return _Steps(code, unit, rows // unit)
+
+
+def _joined(found: list[_Steps]) -> _Steps:
+    """Those of all slices."""
+    return _Steps(
+        np.concatenate([np.empty(0, np.uint8), *(each.code for each in found)]),
+        np.concatenate([np.empty(0, np.int64), *(each.unit for each in found)]),
+        np.concatenate([np.empty((5, 0), np.int64), *(each.rows for each in found)], axis=1),
+    )
 
 
 def _are_whole(values: Floats, scale: float) -> NDArray[np.bool_]:
@@ -147,16 +201,15 @@ def _are_whole(values: Floats, scale: float) -> NDArray[np.bool_]:
 
 
 def _rows(
-    tags: Columns, readings: Floats, at: NDArray[np.intp], scale: float
-) -> tuple[NDArray[np.intp], Times]:
-    """The rows of those tags whose sum is whole as well: it always is but for rounding."""
-    first, low, high, last = np.rint(readings[:, at] * scale)
-    mean, good = tags.mean[at], tags.good[at]
-    total = np.rint((mean - readings[0, at]) * good * scale)
-    largest = np.maximum(np.abs(mean), np.abs(readings[0, at]))
+    readings: Floats, mean: Floats, good: Times, scale: float
+) -> tuple[Times, NDArray[np.bool_]]:
+    """The rows, and of which tags the sum is whole as well: it always is but for rounding."""
+    first, low, high, last = np.rint(readings * scale)
+    total = np.rint((mean - readings[0]) * good * scale)
+    largest = np.maximum(np.abs(mean), np.abs(readings[0]))
     fits = np.abs((first + total / good) / scale - mean) <= _SAME * largest
     found = np.stack([first, first - low, high - first, last - first, total])
-    return at[fits], found[:, fits].astype(np.int64)
+    return found.astype(np.int64), fits
 
 
 def _from_steps(steps: _Steps, good: Times) -> dict[str, Floats]:
@@ -175,8 +228,9 @@ def _from_steps(steps: _Steps, good: Times) -> dict[str, Floats]:
     return {name: np.where(known, column, np.nan) for name, column in made.items()}
 
 
-def _plain(tags: Columns, steps: _Steps) -> NDArray[np.intp]:
-    return np.flatnonzero((steps.code == _PLAIN) & (tags.good > 0))
+def _plain(code: NDArray[np.uint8], good: Times) -> NDArray[np.intp]:
+    """The tags whose plain float64 are kept."""
+    return np.flatnonzero((code == _PLAIN) & (good > 0))
 
 
 def _four_digits(column: Floats) -> tuple[Times, Times]:

@@ -7,19 +7,18 @@ when it is sent:
     {"v":1,"stream":"event@5f3a9c","seq":12,"boot":3,  +  "at":1732278000123,"kind":"anomaly", …}
 
 Times are whole milliseconds since 1970 (UTC). Numbers carry ten significant digits, so that 32-bit
-integers stay exact; what is no finite number is null. ``read`` and ``tabulate`` are the way back,
-for subscribers and tests.
+integers stay exact; what is no finite number is null. received.py is the way back.
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgetwin.core.capture import Part
 from edgetwin.core.door import Point
@@ -38,12 +37,12 @@ from edgetwin.core.jsontext import (
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import ReadingBatch, Scalar
 from edgetwin.core.report import Told
+from edgetwin.core.slices import SLICE
 from edgetwin.core.summary import Summary
 from edgetwin.core.tags import Tag, TagTable, TypedAsset
 
 VERSION = 1
 _MS = 1_000_000
-_OVER_GOOD = ("min", "max", "mean", "std", "first", "last")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +69,6 @@ class Gap:
     final: int | None
     count: int | None
     reason: str
-
-
-# ---------------------------------------------------------------- writing
 
 
 def birth(
@@ -139,6 +135,11 @@ def summary(window: Summary, birth_id: str) -> bytes:
 
     ``good`` is the share of good readings; null where nothing was measured.
     """
+    return b"".join(summary_parts(window, birth_id))
+
+
+def summary_parts(window: Summary, birth_id: str) -> Iterator[bytes]:
+    """The same in parts: each takes a fraction of a millisecond to write."""
     tags = window.tags
     share = np.divide(
         tags.good, tags.count, out=np.full(len(tags.count), np.nan), where=tags.count > 0
@@ -151,23 +152,43 @@ def summary(window: Summary, birth_id: str) -> bytes:
         "frames": [window.first, window.final],
         "lost": window.lost,
     }
-    columns = [
-        ("count", integers(tags.count)),
-        ("good", array(share)),
-        ("min", array(tags.minimum)),
-        ("max", array(tags.maximum)),
-        ("mean", array(tags.mean)),
-        ("std", array(tags.deviation, form=ROUGHLY)),
-        ("first", array(tags.earliest)),
-        ("last", array(tags.last, tags.objects)),
-        ("quality", integers(tags.quality)),
-    ]
+    yield document(head)[:-1]
+    yield from _column("count", tags.count)
+    yield from _column("good", share)
+    yield from _column("min", tags.minimum)
+    yield from _column("max", tags.maximum)
+    yield from _column("mean", tags.mean)
+    yield from _column("std", tags.deviation, form=ROUGHLY)
+    yield from _column("first", tags.earliest)
+    yield from _column("last", tags.last, tags.objects)
+    yield from _column("quality", tags.quality)
     if len(tags.on):
-        columns += [("on", integers(tags.on // _MS)), ("off", integers(tags.off // _MS))]
+        yield from _column("on", tags.on // _MS)
+        yield from _column("off", tags.off // _MS)
     if len(tags.increase):
-        columns.append(("increase", array(tags.increase)))
-    written = b"".join(b',"%s":%s' % (name.encode(), column) for name, column in columns)
-    return document(head)[:-1] + written + b"}"
+        yield from _column("increase", tags.increase)
+    yield b"}"
+
+
+def _column(
+    name: str,
+    column: NDArray[Any],
+    objects: Sequence[tuple[int, Scalar]] = (),
+    form: str = DIGITS,
+) -> Iterator[bytes]:
+    """A member of a document that is a list of numbers."""
+    written = b',"%s":[' % name.encode()
+    for begin in range(0, len(column), SLICE):
+        some = column[begin : begin + SLICE]
+        if some.dtype.kind == "f":
+            exact = [(at - begin, value) for at, value in objects if 0 <= at - begin < SLICE]
+            written += array(some, exact, form)[1:-1]
+        else:
+            written += integers(some)[1:-1]
+        if begin + SLICE < len(column):
+            yield written
+            written = b","
+    yield written + b"]"
 
 
 def report(told: Told, birth_id: str) -> bytes:
@@ -282,91 +303,6 @@ def envelope(body: bytes, stream: str, sequence: int, boot: int) -> bytes:
     """A stored body made ready to send."""
     head = {"v": VERSION, "stream": stream, "seq": sequence, "boot": boot}
     return document(head)[:-1] + b"," + body[1:]
-
-
-# ---------------------------------------------------------------- reading
-
-
-def read(payload: bytes) -> dict[str, Any]:
-    """One message as a dictionary.
-
-    Raises:
-        ValueError: no JSON object, or of a version that this one does not know.
-    """
-    content = json.loads(payload, parse_constant=_refuse)
-    if not isinstance(content, dict) or content.get("v") != VERSION:
-        raise ValueError(f"no edgetwin message of version {VERSION}: {payload[:40]!r}")
-    return content
-
-
-def tabulate(
-    message: Mapping[str, Any], explained_by: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """A summary by tag name: ``{"skid/flow": {"min": 1.5, …, "quality": "good"}, …}``.
-
-    Raises:
-        ValueError: the birth is not the one that the summary was written under.
-    """
-    _check(message, explained_by)
-    words = explained_by["qualities"]
-    columns = [c for c in ("count", "good", *_OVER_GOOD) if c in message]
-    special = {key: iter(message.get(key, ())) for key in ("on", "off", "increase")}
-    own = [t for t in explained_by["tags"] if t.get("set", "") == message.get("set", "")]
-    table = {}
-    for place, tag in enumerate(own):
-        row = {column: message[column][place] for column in columns}
-        if tag["type"] == "bit" and "on" in message:
-            row |= {key: next(special[key]) for key in ("on", "off")}
-        if "counter" in tag and "increase" in message:
-            row["increase"] = next(special["increase"])
-        table[tag["name"]] = {**row, "quality": words[str(message["quality"][place])]}
-    return table
-
-
-def points(
-    message: Mapping[str, Any], explained_by: Mapping[str, Any]
-) -> dict[str, list[tuple[int, Scalar | None]]]:
-    """A report by tag name: (UTC ms, value), None where nothing was measured from there on.
-
-    Raises:
-        ValueError: the birth is not the one that the report was written under.
-    """
-    _check(message, explained_by)
-    return {
-        explained_by["tags"][index]["name"]: [
-            (message["from"] + after, value)
-            for after, value in zip(accumulate(times), values, strict=True)
-        ]
-        for index, times, values in message["points"]
-    }
-
-
-def raw(
-    message: Mapping[str, Any], explained_by: Mapping[str, Any]
-) -> dict[str, list[tuple[int, Scalar | None]]]:
-    """One part of a capture by tag name: (UTC ms, value), None where it was bad.
-
-    Raises:
-        ValueError: the birth is not the one that the capture was written under.
-    """
-    _check(message, explained_by)
-    found: dict[str, list[tuple[int, Scalar | None]]] = {}
-    for after, first, values in message["rows"]:
-        for index, value in enumerate(values, first):
-            name = explained_by["tags"][index]["name"]
-            found.setdefault(name, []).append((message["at"] + after, value))
-    return found
-
-
-def _check(message: Mapping[str, Any], explained_by: Mapping[str, Any]) -> None:
-    if message["birth"] != explained_by["birth"]:
-        raise ValueError(
-            f"birth {explained_by['birth']} does not explain a message of {message['birth']}"
-        )
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _number(value: float) -> float | None:

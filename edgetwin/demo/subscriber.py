@@ -14,7 +14,7 @@ from typing import Any, TextIO, TypeAlias
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edgetwin.core import payload
+from edgetwin.core import received
 from edgetwin.core.encoding import expand
 
 Message: TypeAlias = dict[str, Any]
@@ -24,7 +24,7 @@ Message: TypeAlias = dict[str, Any]
 class Received:
     """Everything that came, in order, and what it says about completeness.
 
-    The lists hold messages as ``core.payload.read`` gives them; a record that came twice is there
+    The lists hold messages as ``core.received.read`` gives them; a record that came twice is there
     once and counted in ``doubles``. ``captured`` counts the bytes of captures, ``size`` the rest.
     """
 
@@ -42,7 +42,7 @@ class Received:
     def take(self, topic: str, raw: bytes) -> None:
         """Sort one message in. What is no message of edgetwin is left alone."""
         try:
-            message = payload.read(expand(raw))
+            message = received.read(expand(raw))
         except ValueError:
             return
         self.messages += 1
@@ -89,7 +89,7 @@ class Received:
         """A summary by the names of its birth; empty if that birth never came."""
         for birth in reversed(self.births):
             if birth["birth"] == summary["birth"]:
-                return payload.tabulate(summary, birth)
+                return received.tabulate(summary, birth)
         return {}
 
 

@@ -52,7 +52,7 @@ class Completeness:
         self.replaced: dict[tuple[str, str], int] = {}
 
     def take(self, gateway: str, message: Mapping[str, Any]) -> bool:
-        """Note a record as ``core.payload.read`` gives it. False: it came before, drop it.
+        """Note a record as ``core.received.read`` gives it. False: it came before, drop it.
 
         Raises:
             ValueError: it is no record, or tells what no gateway says.

@@ -3,9 +3,13 @@
 A stream goes to all its upstreams from its first record to its last, or its numbers would prove
 nothing: so each window length has a stream of its own, and so has each class of tags with a window;
 reports, events, captures and gaps are told to everyone. One follower takes each frame for all.
+
+A window of a thousand tags takes 2 ms to write down. So it is given out *unwritten*, to be written
+in slices, or in one go by who has the time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from typing import TypeAlias
 
 from edgetwin.core import compact, payload
 from edgetwin.core.capture import Capturer, Part
@@ -18,9 +22,39 @@ from edgetwin.core.payload import Gap, ValuesWriter
 from edgetwin.core.plan import SECOND, GatewayPlan
 from edgetwin.core.reading import ReadingBatch
 from edgetwin.core.report import Reporter, Told
+from edgetwin.core.slices import whole
 from edgetwin.core.summary import Summariser, Summary
 from edgetwin.storage.journal import Entry, entries
 from edgetwin.storage.outbox import Draft
+
+
+class Unwritten:
+    """The record of a window that is over."""
+
+    def __init__(self, done: Summary, birth: str, stream: str, upstreams: tuple[str, ...]) -> None:
+        self._done = done
+        self._birth = birth
+        self._stream = stream
+        self._upstreams = upstreams
+
+    def slices(self) -> Generator[None, None, Draft]:
+        """Write it; see ``core.slices``. It can be begun again."""
+        done = self._done
+        stored, told = (yield from compact.squeezing(done, self._birth)) or (b"", done)
+        parts = []
+        for part in payload.summary_parts(told, self._birth):
+            parts.append(part)
+            yield
+        body = b"".join(parts)
+        return Draft("summary", self._stream, self._upstreams, body, done.end, stored)
+
+
+Drafted: TypeAlias = Draft | Unwritten
+
+
+def write(drafted: Drafted) -> Draft:
+    """The record, written in one go."""
+    return whole(drafted.slices()) if isinstance(drafted, Unwritten) else drafted
 
 
 class _Window:
@@ -37,12 +71,10 @@ class _Window:
         self._wanted = tuple(u.name for u in native if u.window == window)
         self.summariser = Summariser(plan.tags, window, theirs, follower)
 
-    def draft(self, done: Summary, birth: str) -> Draft:
+    def draft(self, done: Summary, birth: str) -> Unwritten:
         """The record of a window that is over. Classes are the same for everyone."""
         names = self._everyone if done.set else self._wanted
-        stored, told = compact.squeeze(done, birth) or (b"", done)
-        body = payload.summary(told, birth)
-        return Draft("summary", self._streams[done.set], names, body, done.end, stored)
+        return Unwritten(done, birth, self._streams[done.set], names)
 
 
 def _stream(window: int, of: str = "") -> str:
@@ -82,18 +114,17 @@ class Drafter:
         self._number = 0
         self._wall = 0
 
-    def take(self, frame: Frame) -> tuple[list[Draft], list[Entry]]:
+    def take(self, frame: Frame) -> tuple[list[Drafted], list[Entry]]:
         """What one frame amounts to."""
         self._wall = frame.at.wall
+        drafts: list[Drafted] = []
         if self.everyone:
-            drafts = self._missing(frame)
+            drafts += self._missing(frame)
             drafts += self._follow(frame)
             drafts += self._events((*frame.events, *self._ledger.take(frame)))
             drafts += map(self._capture, self._capturer.take(frame))
-        else:
-            drafts = []
-            if self._journalled:
-                self._follower.take(frame)
+        elif self._journalled:
+            self._follower.take(frame)
         if self._raw_for:
             drafts += self._raw(frame)
         return drafts, entries(frame, self._follower.twin) if self._journalled else []
@@ -109,14 +140,15 @@ class Drafter:
         """Whether some upstream is sent every reading."""
         return bool(self._raw_for)
 
-    def close(self) -> list[Draft]:
+    def close(self) -> list[Drafted]:
         """What has begun, ended early: windows, lines, captures, counts."""
-        drafts: list[Draft] = []
+        drafts: list[Drafted] = []
         for window in self._windows:
             drafts += self._summaries(window, window.summariser.close())
         drafts += self._report(self._reporter.close())
         drafts += map(self._capture, self._capturer.close())
-        return drafts + self._events(self._ledger.close()) if self.everyone else drafts
+        drafts += self._events(self._ledger.close()) if self.everyone else ()
+        return drafts
 
     def gap(self, missing: Gap, wall: int) -> Draft:
         """The record that says what will never come."""
@@ -124,15 +156,16 @@ class Drafter:
 
     # ------------------------------------------------------------
 
-    def _follow(self, frame: Frame) -> list[Draft]:
+    def _follow(self, frame: Frame) -> list[Drafted]:
         """Summaries of the windows that a frame ends; then the frame itself."""
-        drafts: list[Draft] = []
+        drafts: list[Drafted] = []
         for window in self._windows:
             drafts += self._summaries(window, window.summariser.advance(frame))
         measured = self._follower.take(frame)
         for window in self._windows:
             window.summariser.measure(measured)
-        return drafts + self._report(self._reporter.measure(measured, frame.at))
+        drafts += self._report(self._reporter.measure(measured, frame.at))
+        return drafts
 
     def _missing(self, frame: Frame) -> list[Draft]:
         """Frames that the queue had to drop: their numbers are missing."""
@@ -144,8 +177,8 @@ class Drafter:
         missing = Gap("frames", expected, frame.number - 1, lost, reason)
         return [self.gap(missing, frame.at.wall)]
 
-    def _summaries(self, window: _Window, done: tuple[Summary, ...]) -> list[Draft]:
-        drafts = [window.draft(each, self._birth) for each in done]
+    def _summaries(self, window: _Window, done: tuple[Summary, ...]) -> list[Drafted]:
+        drafts: list[Drafted] = [window.draft(each, self._birth) for each in done]
         for challenger in self.challengers:
             told = (challenger.judge(each) for each in done)
             drafts += self._events(event for event in told if event)

@@ -19,7 +19,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from edgetwin.core import payload, ranges
+from edgetwin.core import ranges, received
 from edgetwin.core.plan import MqttSettings
 from edgetwin.fleet.births import Births
 from edgetwin.fleet.group import GroupLost, Member, Taken
@@ -46,7 +46,7 @@ class Fleet:
         """Sort one message in; what is no message of a gateway is left alone."""
         gateway, _, kind = topic.rpartition("/")
         try:
-            message = payload.read(raw)
+            message = received.read(raw)
         except ValueError:
             return
         if kind == "birth":

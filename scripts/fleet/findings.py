@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgetwin.core import payload
+from edgetwin.core import received
 from edgetwin.fleet.completeness import Completeness, Hole
 
 WHO = ("both", "challenger", "detector")
@@ -43,7 +43,7 @@ class Outcome:
 def note(proof: Completeness, topic: str, content: bytes) -> None:
     """Take a message for what it is: a record counts, what is retained does not."""
     try:
-        message = payload.read(content)
+        message = received.read(content)
     except ValueError:
         return
     if "stream" in message:
@@ -60,7 +60,7 @@ def ages(outcome: Outcome, begin: int, end: int) -> str:
     found = []
     for at, topic, content in outcome.kept:
         if topic.endswith("/summary"):
-            made = payload.read(content)["to"]
+            made = received.read(content)["to"]
             if begin <= made < end:
                 found.append(at - made)
     if not found:

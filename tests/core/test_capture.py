@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edgetwin.core import payload
+from edgetwin.core import payload, received
 from edgetwin.core.capture import MOST_VALUES, PART_BYTES, Capturer
 from edgetwin.core.event import Event, EventKind
 from edgetwin.core.frame import Frame, Reflect
@@ -35,7 +35,7 @@ class Feed:
         for part in parts:
             raw = payload.envelope(payload.capture(part, self.birth.id), "capture@1", 1, 1)
             assert len(raw) <= PART_BYTES
-            self.messages.append(payload.read(raw))
+            self.messages.append(received.read(raw))
 
     def run(self, scans, quality=0):
         for _ in range(scans):
@@ -46,7 +46,7 @@ class Feed:
     def values(self):
         found = {}
         for message in self.messages:
-            for name, own in payload.raw(message, payload.read(self.birth.payload)).items():
+            for name, own in received.raw(message, received.read(self.birth.payload)).items():
                 found.setdefault(name, []).extend(own)
         return found
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetwin.core import payload
+from edgetwin.core import payload, received
 from edgetwin.core.event import Event, EventKind
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import ReadingBatch
@@ -27,7 +27,7 @@ WALL = 1_732_278_000_123_456_789
 
 
 def sent(body):
-    return payload.read(payload.envelope(body, "s@1", 7, 3))
+    return received.read(payload.envelope(body, "s@1", 7, 3))
 
 
 def window(last, objects=(), of="", **more):
@@ -46,7 +46,7 @@ def window(last, objects=(), of="", **more):
 
 def test_birth_tells_names_units_types_and_ranges_in_order_of_index():
     born = payload.birth("pump-7", 3, TAGS)
-    told = payload.read(born.payload)
+    told = received.read(born.payload)
     assert told["birth"] == born.id
     assert [t["name"] for t in told["tags"]] == [t.name for t in TAGS]
     assert told["tags"][0] == {
@@ -62,7 +62,7 @@ def test_birth_tells_names_units_types_and_ranges_in_order_of_index():
 def test_birth_tells_machines_of_a_type_and_its_id_follows_them():
     pump = TypedAsset("pump", "pump-40", {"q": 0}, 1)
     born = payload.birth("gw", 1, TAGS, (pump,))
-    assert payload.read(born.payload)["assets"] == [
+    assert received.read(born.payload)["assets"] == [
         {"name": "pump", "type": "pump-40", "tags": {"q": 0}, "verdict": 1}
     ]
     others = [
@@ -70,7 +70,7 @@ def test_birth_tells_machines_of_a_type_and_its_id_follows_them():
         payload.birth("gw", 1, TAGS, (replace(pump, type="x"),)),
     ]
     assert len({born.id, *(each.id for each in others)}) == 3
-    assert "assets" not in payload.read(others[0].payload)
+    assert "assets" not in received.read(others[0].payload)
 
 
 def test_birth_id_follows_the_tags_and_not_the_boot():
@@ -84,7 +84,7 @@ def test_summary_comes_back_by_name():
     message = sent(payload.summary(window([1.5, math.nan, 4294967295.0]), born.id))
     assert (message["stream"], message["seq"], message["boot"], message["v"]) == ("s@1", 7, 3, 1)
     assert message["to"] - message["from"] == 10_000
-    rows = payload.tabulate(message, payload.read(born.payload))
+    rows = received.tabulate(message, received.read(born.payload))
     assert rows["skid/flow"] == {
         "count": 3,
         "good": 0.6666666667,
@@ -112,7 +112,7 @@ def test_summary_keeps_64_bit_integers_and_texts_exact():
 def test_summary_under_another_birth_is_refused():
     message = sent(payload.summary(window([1.0, 1.0, 1.0]), "other"))
     with pytest.raises(ValueError, match="does not explain"):
-        payload.tabulate(message, payload.read(payload.birth("a", 1, TAGS).payload))
+        received.tabulate(message, received.read(payload.birth("a", 1, TAGS).payload))
 
 
 def test_event_carries_its_facts():
@@ -136,7 +136,7 @@ def test_gap_names_stream_range_count_and_reason():
 
 @pytest.mark.parametrize(("online", "word"), [(True, "online"), (False, "offline")])
 def test_status_is_one_word_and_its_cause(online, word):
-    told = payload.read(payload.status("pump-7", 3, online=online, cause="stopped"))
+    told = received.read(payload.status("pump-7", 3, online=online, cause="stopped"))
     assert (told["status"], told["cause"], told["boot"]) == (word, "stopped", 3)
 
 
@@ -190,4 +190,4 @@ def test_any_text_survives(subject, text):
 @pytest.mark.parametrize("raw", [b'{"v":2}', b"[1]", b'{"v":1,"x":NaN}', b"nonsense"])
 def test_foreign_messages_are_refused(raw):
     with pytest.raises(ValueError):  # noqa: PT011 the sentence differs from case to case
-        payload.read(raw)
+        received.read(raw)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgetwin.core import payload
+from edgetwin.core import payload, received
 from edgetwin.core.follow import Follower
 from edgetwin.core.frame import Confirmed, Frame, Link, Tick
 from edgetwin.core.quality import Quality
@@ -45,8 +45,10 @@ class Feed:
         last = self.reporter.close()
         found = {}
         for told in [*self.told, *([last] if last else [])]:
-            message = payload.read(payload.envelope(payload.report(told, self.birth.id), "r", 1, 1))
-            for name, own in payload.points(message, payload.read(self.birth.payload)).items():
+            message = received.read(
+                payload.envelope(payload.report(told, self.birth.id), "r", 1, 1)
+            )
+            for name, own in received.points(message, received.read(self.birth.payload)).items():
                 found.setdefault(name, []).extend(
                     ((at - WALL // 1_000_000) / 1000, value) for at, value in own
                 )
@@ -121,7 +123,7 @@ def test_texts_are_told_when_they_change_or_the_heartbeat_is_due():
 
 
 def test_birth_says_how_to_read_the_points():
-    told = payload.read(Feed().birth.payload)
+    told = received.read(Feed().birth.payload)
     assert told["tags"][1]["report"] == {"by": "line", "within": 0.5, "every": 60_000}
     assert told["tags"][1]["set"] is None
     assert "report" not in told["tags"][2]
@@ -130,4 +132,4 @@ def test_birth_says_how_to_read_the_points():
 def test_report_under_another_birth_is_refused():
     feed = Feed()
     with pytest.raises(ValueError, match="does not explain"):
-        payload.points({"birth": "other"}, payload.read(feed.birth.payload))
+        received.points({"birth": "other"}, received.read(feed.birth.payload))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgetwin.core import payload
+from edgetwin.core import received
 from edgetwin.core.capture import PART_BYTES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
@@ -67,8 +67,8 @@ async def test_report_and_summary_share_the_tags_and_the_birth_explains_both(
         report = await subscriber.gets("report", lambda m: "5" in str(m["points"]))
         summary = await subscriber.gets("summary")
         birth = await subscriber.gets("birth")
-    assert payload.points(report, birth)["skid/p"][-1][1] == 5.0
-    assert set(payload.tabulate(summary, birth)) == {"skid/q"}
+    assert received.points(report, birth)["skid/p"][-1][1] == 5.0
+    assert set(received.tabulate(summary, birth)) == {"skid/q"}
     assert birth["tags"][0]["report"] == {"by": "step", "within": 0.1, "every": 1000}
 
 
@@ -90,7 +90,7 @@ async def test_anomaly_sends_the_raw_seconds_around_it(run_gateway, skid, subscr
     parts = subscriber.of("capture")
     assert (last["subject"], last["at"], last["cut"]) == ("pump", anomaly["at"], False)
     assert [part["part"] for part in parts] == list(range(1, len(parts) + 1))
-    rows = [row for part in parts for row in payload.raw(part, birth).get("skid/q", ())]
+    rows = [row for part in parts for row in received.raw(part, birth).get("skid/q", ())]
     assert {2.0, 900.0} <= {value for _, value in rows}
     assert 1500 <= anomaly["at"] - rows[0][0] <= 2000
     assert max(len(str(part)) for part in parts) <= 2 * PART_BYTES

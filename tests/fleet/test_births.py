@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from edgetwin.core import payload
+from edgetwin.core import payload, received
 from edgetwin.core.tags import Tag, TagTable, TypedAsset
 from edgetwin.fleet.births import Births
 from edgetwin.fleet.ranges import Seen
@@ -16,7 +16,7 @@ PUMP = TypedAsset("pump", "pump-40", {"p": 1, "slow": 0}, verdict=2)
 @pytest.fixture
 def births():
     made = Births()
-    made.take(payload.read(payload.birth("gw", 1, TAGS, (PUMP,)).payload))
+    made.take(received.read(payload.birth("gw", 1, TAGS, (PUMP,)).payload))
     return made
 
 

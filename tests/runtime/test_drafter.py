@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from edgetwin.config import compile_text
-from edgetwin.core import payload
+from edgetwin.core import payload, received
 from edgetwin.core.frame import Frame, Tick
 from edgetwin.core.reading import Instant, ReadingBatch
 from edgetwin.core.tags import ReportBy
-from edgetwin.runtime.drafter import Drafter
+from edgetwin.runtime.drafter import Drafter, write
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("EDGETWIN_SHARED", ROOT.parent / "shared"))
@@ -52,7 +52,7 @@ def run(text, seconds):
             row[places[f"skid/{name}"]] = value % 65536
         now = Instant(second * SECOND, WALL + second * SECOND)
         drafts += drafter.take(Frame(second + 1, now, ReadingBatch(slice(0, 4), row)))[0]
-    return plan, drafts + drafter.close()
+    return plan, list(map(write, drafts + drafter.close()))
 
 
 def test_the_next_window_to_end_is_known_so_that_nobody_has_to_look_before():
@@ -75,11 +75,11 @@ def test_each_window_and_each_class_has_a_stream_of_its_own():
         ("summary-slow-60s", ("cloud", "plant")),
         ("report", ("cloud", "plant")),
     }
-    birth = payload.read(payload.birth(plan.name, 0, plan.tags).payload)
+    birth = received.read(payload.birth(plan.name, 0, plan.tags).payload)
 
     def rows(stream):
         found = [draft.body for draft in drafts if draft.stream == stream]
-        return payload.tabulate(payload.read(payload.envelope(found[0], "s", 1, 1)), birth)
+        return received.tabulate(received.read(payload.envelope(found[0], "s", 1, 1)), birth)
 
     assert set(rows("summary-10s")) == set(rows("summary-30s")) == {"skid/a", "skid/d"}
     assert set(rows("summary-slow-60s")) == {"skid/b"}

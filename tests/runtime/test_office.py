@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from edgetwin.core import payload
+from edgetwin.core import received
 from edgetwin.core.contract.kinds import MESSAGES
 from edgetwin.core.contract.schema import schema
 from edgetwin.core.event import Event, EventKind
@@ -141,7 +141,7 @@ async def test_subscriber_gets_birth_status_summaries_and_events(mosquitto, subs
     assert await subscriber.saw(lambda led: led.retained["status"]["status"] == "offline")
     assert ledger.retained["status"]["cause"] == "stopped"
     assert ledger.messages("event")[0]["text"] == "valve"
-    rows = [payload.tabulate(m, ledger.retained["birth"]) for m in ledger.messages("summary-1s")]
+    rows = [received.tabulate(m, ledger.retained["birth"]) for m in ledger.messages("summary-1s")]
     assert sum(row["skid/t0"]["count"] for row in rows) == 25, "the last window ended early"
     assert rows[0]["skid/t0"]["min"] == 1.0
     assert rows[0]["skid/t0"]["quality"] == "good"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetwin.core import payload, ranges, thin
+from edgetwin.core import payload, ranges, received, thin
 from edgetwin.core.capture import Part, Row
 from edgetwin.core.contract.kinds import MESSAGES
 from edgetwin.core.door import Point
@@ -122,7 +122,7 @@ def fits(validators):
 
     def judge(kind, body, stream=""):
         sent = payload.envelope(body, f"{stream or kind}@5f3a9c", 7, 3)
-        message = payload.read(sent if MESSAGES[kind].stored else body)
+        message = received.read(sent if MESSAGES[kind].stored else body)
         assert [e.message for e in validators[kind].iter_errors(message)] == []
 
     return judge

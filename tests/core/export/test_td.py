@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from jsonschema import Draft7Validator
 
-from edgetwin.core import payload
+from edgetwin.core import payload, received
 from edgetwin.core.errors import EdgetwinError
 from edgetwin.core.export.td import thing_description
 from edgetwin.core.plan import RequestSettings
@@ -29,7 +29,7 @@ def test_the_published_schema_refuses_what_is_wrong(plan, judge):
 
 
 def test_a_form_leads_to_the_place_of_the_tag_in_the_summary(plan):
-    born = payload.read(payload.birth(plan.name, 1, plan.tags).payload)
+    born = received.read(payload.birth(plan.name, 1, plan.tags).payload)
     told = thing_description(plan)["properties"]
     assert set(told) == {tag.name for tag in plan.tags}
     for name, each in told.items():
