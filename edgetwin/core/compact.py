@@ -23,7 +23,6 @@ A thousand tags take the better part of a millisecond, and somebody may be waiti
 import json
 import struct
 import zlib
-from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetwin.core.reading import Floats, Times
-from edgetwin.core.slices import SLICE, whole
+from edgetwin.core.slices import SLICE, Steps, finish
 from edgetwin.core.summary import Columns, Summary
 
 MARK = b"\x01"
@@ -64,12 +63,10 @@ class _Steps:
 
 def squeeze(window: Summary, birth_id: str) -> tuple[bytes, Summary] | None:
     """The stored form, and the summary exactly as ``expand`` gives it; None where it is no gain."""
-    return whole(squeezing(window, birth_id))
+    return finish(squeezing(window, birth_id))
 
 
-def squeezing(
-    window: Summary, birth_id: str
-) -> Generator[None, None, tuple[bytes, Summary] | None]:
+def squeezing(window: Summary, birth_id: str) -> Steps[tuple[bytes, Summary] | None]:
     """``squeeze``, in slices of a fraction of a millisecond."""
     tags, n = window.tags, len(window.tags.good)
     found = []

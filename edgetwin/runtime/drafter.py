@@ -8,7 +8,7 @@ A window of a thousand tags takes 2 ms to write down. So it is given out *unwrit
 in slices, or in one go by who has the time.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from edgetwin.core import compact, payload
@@ -22,7 +22,7 @@ from edgetwin.core.payload import Gap, ValuesWriter
 from edgetwin.core.plan import SECOND, GatewayPlan
 from edgetwin.core.reading import ReadingBatch
 from edgetwin.core.report import Reporter, Told
-from edgetwin.core.slices import whole
+from edgetwin.core.slices import Steps, finish
 from edgetwin.core.summary import Summariser, Summary
 from edgetwin.storage.journal import Entry, entries
 from edgetwin.storage.outbox import Draft
@@ -37,7 +37,7 @@ class Unwritten:
         self._stream = stream
         self._upstreams = upstreams
 
-    def slices(self) -> Generator[None, None, Draft]:
+    def slices(self) -> Steps[Draft]:
         """Write it; see ``core.slices``. It can be begun again."""
         done = self._done
         stored, told = (yield from compact.squeezing(done, self._birth)) or (b"", done)
@@ -54,7 +54,7 @@ Drafted: TypeAlias = Draft | Unwritten
 
 def write(drafted: Drafted) -> Draft:
     """The record, written in one go."""
-    return whole(drafted.slices()) if isinstance(drafted, Unwritten) else drafted
+    return finish(drafted.slices()) if isinstance(drafted, Unwritten) else drafted
 
 
 class _Window:

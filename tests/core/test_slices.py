@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from edgetwin.core import compact, payload
-from edgetwin.core.slices import SLICE, whole
+from edgetwin.core.slices import SLICE, finish
 from edgetwin.core.summary import Columns, Summary
 
 N = 2 * SLICE + 500
@@ -53,9 +53,9 @@ def test_a_large_window_is_written_in_parts_that_together_are_one_document():
     assert (told["last"][0], told["last"][SLICE + 3], told["last"][-1]) == ("start", 1 << 60, "end")
 
 
-def test_whole_gives_what_a_generator_returns():
+def test_finish_gives_what_a_generator_returns():
     def work():
         yield
         return 7
 
-    assert whole(work()) == 7
+    assert finish(work()) == 7

@@ -258,9 +258,9 @@ async def test_frames_that_were_dropped_are_told_as_a_gap(mosquitto, subscriber,
 async def test_disk_that_refuses_costs_no_record_until_memory_is_full(
     mosquitto, subscriber, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("edgetwin.runtime.office._PENDING", 100)
-    monkeypatch.setattr("edgetwin.runtime.office._FIRST_RETRY_NS", SECOND // 20)
-    monkeypatch.setattr("edgetwin.runtime.office._LAST_RETRY_NS", SECOND // 20)
+    monkeypatch.setattr("edgetwin.runtime.keeper._PENDING", 100)
+    monkeypatch.setattr("edgetwin.runtime.keeper._FIRST_RETRY_NS", SECOND // 20)
+    monkeypatch.setattr("edgetwin.runtime.keeper._LAST_RETRY_NS", SECOND // 20)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     async with working(Desk(tmp_path, upstream(mosquitto.port))) as desk:
         desk.event("first")
@@ -383,8 +383,8 @@ async def test_new_records_overtake_a_long_backlog_and_no_stream_loses_its_order
 async def test_disk_that_hangs_holds_up_no_frame_and_is_told(
     mosquitto, subscriber, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("edgetwin.runtime.office._ANSWER_S", 0.05)
-    monkeypatch.setattr("edgetwin.runtime.office._HANGS_NS", SECOND // 10)
+    monkeypatch.setattr("edgetwin.runtime.keeper._ANSWER_S", 0.05)
+    monkeypatch.setattr("edgetwin.runtime.keeper._HANGS_NS", SECOND // 10)
     async with working(Desk(tmp_path, upstream(mosquitto.port))) as desk:
         desk.event("before")
         assert await subscriber.saw(count("event", 1))

@@ -9,13 +9,13 @@ from asyncua.client.ua_client import UaClient
 from asyncua.ua.ua_binary import struct_from_binary
 
 from edgetwin.core.reading import Instant
+from edgetwin.core.slices import finish
 from edgetwin.devices.opcua.bounds import Meter
 from edgetwin.devices.opcua.columns import Columns
 from edgetwin.devices.opcua.exchange import Lane, Place, ServiceFault
 from edgetwin.devices.opcua.lane import FastLane
 from edgetwin.devices.opcua.replies import read_reply
 from edgetwin.devices.opcua.skip import WireError
-from edgetwin.devices.opcua.slicing import finish
 from edgetwin.devices.opcua.stack import ObjectIds, UaError, standard_node
 from edgetwin.devices.opcua.stock import StockLane, columns_of
 

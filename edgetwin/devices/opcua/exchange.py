@@ -103,11 +103,13 @@ class Lane(Protocol):
     """One way over an open session.
 
     ``heard`` is the monotonic ns of the last reply. ``most_items`` may be in one subscription: a
-    server may well report all of them at once.
+    server may well report all of them at once, though it is asked for ``most_told`` at most (0: as
+    many as it likes).
     """
 
     heard: int
     most_items: int
+    most_told: int
 
     @property
     def max_nodes(self) -> int:

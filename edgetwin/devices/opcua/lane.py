@@ -23,6 +23,7 @@ from asyncua.client.ua_client import UaClient
 from asyncua.ua.ua_binary import nodeid_to_binary
 
 from edgetwin.core.reading import Instant
+from edgetwin.core.slices import Steps
 from edgetwin.devices.opcua.bounds import Refused
 from edgetwin.devices.opcua.columns import ARRAY, DIMENSIONS, EPOCH, Columns
 from edgetwin.devices.opcua.exchange import (
@@ -42,7 +43,7 @@ from edgetwin.devices.opcua.replies import (
     read_reply,
     write_reply,
 )
-from edgetwin.devices.opcua.slicing import Slicer, Steps
+from edgetwin.devices.opcua.slicing import Slicer
 
 READ, WRITE, CALL, PUBLISH = 631, 673, 712, 826
 """Numbers of the requests' binary encodings in namespace 0 (OPC 10000-6 annex A)."""
@@ -105,6 +106,7 @@ class FastLane:
 
     max_nodes = 4000
     most_items = MOST_NOTIFIED
+    most_told = 0
 
     def __init__(self, client: UaClient, timeout_s: float, now: Callable[[], Instant]) -> None:
         self._protocol: Any = client.protocol

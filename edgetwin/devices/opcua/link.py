@@ -112,7 +112,7 @@ class Link:
             made = SubscribedGroup(group, self._deliver, self.lose)
             lost = [tag for tag in group.tags if tag in known.missing]
             number, odd = await made.create(
-                self._session.client, _of(group, known.nodes), lost, limits.items
+                self._session.client, _of(group, known.nodes), lost, limits.items, lane.most_told
             )
             made.watch(lane, limits.nodes.most)
             by_number[number] = made

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edgetwin.core.slices import Steps
 from edgetwin.devices.opcua.columns import Columns
 from edgetwin.devices.opcua.exchange import Notification, ServiceFault
 from edgetwin.devices.opcua.skip import (
@@ -16,7 +17,6 @@ from edgetwin.devices.opcua.skip import (
     skip_table,
     type_at,
 )
-from edgetwin.devices.opcua.slicing import Steps
 from edgetwin.devices.opcua.wire import decode_notifications, decode_values
 
 READ_REPLY, WRITE_REPLY, CALL_REPLY, PUBLISH_REPLY = 634, 676, 715, 829

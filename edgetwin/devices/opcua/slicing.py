@@ -11,25 +11,12 @@ nothing is taken from one that turns out to be damaged.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Generator
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable
 
-T = TypeVar("T")
-Steps: TypeAlias = Generator[None, None, T]
-"""Work in slices, and what it leads to."""
+from edgetwin.core.slices import Steps
 
 SLICE = 120
 """How many single values make a slice, at 1 to 3 µs each, and twice that for exact ones."""
-
-
-def finish(steps: Steps[T]) -> T:
-    """Do all of it at once."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
 
 class Slicer:

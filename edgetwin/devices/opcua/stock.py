@@ -47,6 +47,7 @@ class StockLane:
 
     max_nodes = 100  # asyncua decodes at about 10 µs a value: 1 ms
     most_items = 200  # a message of so many values takes it 2000 steps, see ``bounds``
+    most_told = 50  # at 10 to 20 µs each: a millisecond
 
     def __init__(self, client: UaClient, timeout_s: float, now: Callable[[], Instant]) -> None:
         self._client = client

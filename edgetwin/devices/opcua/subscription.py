@@ -65,15 +65,23 @@ class SubscribedGroup:
         self._vigil = Vigil(group.tags, group.period, deliver, self._doubt)
 
     async def create(
-        self, client: UaClient, nodes: Sequence[Node], missing: Iterable[int], most: Parts
+        self,
+        client: UaClient,
+        nodes: Sequence[Node],
+        missing: Iterable[int],
+        most: Parts,
+        most_told: int,
     ) -> tuple[int, dict[int, str]]:
-        """Make the subscription and its items; its id, and what the server refused and why."""
+        """Make the subscription and its items; its id, and what the server refused and why.
+
+        ``most`` items are made by one request; ``most_told`` values are asked for in one message.
+        """
         interval = self._period / 1e6
         asked = ua.CreateSubscriptionParameters(
             RequestedPublishingInterval=interval,
             RequestedLifetimeCount=max(10, int(_LIFETIME_MS / interval)),
             RequestedMaxKeepAliveCount=1,
-            MaxNotificationsPerPublish=0,
+            MaxNotificationsPerPublish=most_told,
             PublishingEnabled=True,
             Priority=0,
         )

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgetwin.core.slices import Steps
 from edgetwin.devices.opcua.columns import (
     ARRAY,
     BOOLEAN,
@@ -38,7 +39,7 @@ from edgetwin.devices.opcua.columns import (
 )
 from edgetwin.devices.opcua.keeping import EXACT, keep
 from edgetwin.devices.opcua.skip import Bytes, Room, WireError, skip_value
-from edgetwin.devices.opcua.slicing import SLICE, Steps
+from edgetwin.devices.opcua.slicing import SLICE
 from edgetwin.devices.opcua.texts import READERS
 
 VALUE, STATUS, SOURCE, SERVER, SOURCE_PICO, SERVER_PICO = 1, 2, 4, 8, 16, 32

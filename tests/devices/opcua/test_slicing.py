@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgetwin.core.slices import finish
 from edgetwin.devices.opcua import lane, replies, wire
 from edgetwin.devices.opcua.columns import MOST_AT_ONCE, MOST_EXACT, Columns
 from edgetwin.devices.opcua.skip import WireError
-from edgetwin.devices.opcua.slicing import SLICE, Slicer, finish
+from edgetwin.devices.opcua.slicing import SLICE, Slicer
 
 ITEMS = 10_000
 HEADER = struct.pack("<BBHqIIB", 1, 0, replies.READ_REPLY, 0, 0, 0, 0) + b"\xff" * 4 + b"\x00" * 3

@@ -18,13 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetwin.core.quality import Quality
+from edgetwin.core.slices import finish
 from edgetwin.devices.opcua import lane, replies
 from edgetwin.devices.opcua.choice import differs
 from edgetwin.devices.opcua.exchange import Ack, ServiceFault
 from edgetwin.devices.opcua.lane import node_bytes
 from edgetwin.devices.opcua.replies import write_reply
 from edgetwin.devices.opcua.skip import WireError
-from edgetwin.devices.opcua.slicing import finish
 from edgetwin.devices.opcua.stock import columns_of, notification_of
 
 V = ua.VariantType

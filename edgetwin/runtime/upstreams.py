@@ -1,0 +1,143 @@
+"""All upstreams of one gateway, as the office sees them: one set over one log on disk.
+
+``unsaved`` is what they have and the disk does not know yet, ``saved`` tells them that it does.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from edgetwin.core.payload import Gap
+from edgetwin.core.plan import SECOND, GatewayPlan
+from edgetwin.core.reading import Instant
+from edgetwin.storage.outbox import Done, Draft
+from edgetwin.storage.store import Store
+
+if TYPE_CHECKING:
+    from edgetwin.core.frame import Frame
+    from edgetwin.runtime.forwarder import Forwarder
+    from edgetwin.runtime.sparkplug import SparkplugForwarder
+    from edgetwin.runtime.unsigned import Unsigned
+
+
+def native_of(
+    plan: GatewayPlan,
+    store: Store,
+    now: Callable[[], Instant],
+    on_gap: Callable[[Gap], None],
+    on_ready: Callable[[], None],
+) -> "tuple[Forwarder, ...]":
+    """A forwarder for each upstream that speaks our own contract."""
+    native = [each for each in plan.upstreams if each.sparkplug is None]
+    if not native:
+        return ()  # and paho stays out of memory
+    from edgetwin.runtime.forwarder import Forwarder  # noqa: PLC0415 - as above
+
+    return tuple(Forwarder(each, plan, store, now, on_gap, on_ready) for each in native)
+
+
+def faces_of(
+    plan: GatewayPlan,
+    store: Store,
+    now: Callable[[], Instant],
+    on_draft: Callable[[Draft], None],
+    unsigned: "Mapping[str, Unsigned]",
+) -> "tuple[SparkplugForwarder, ...]":
+    """One for each that speaks Sparkplug; ``unsigned`` takes commands, by name."""
+    spoken = [each for each in plan.upstreams if each.sparkplug is not None]
+    if not spoken:
+        return ()  # and protobuf stays out of memory
+    from edgetwin.runtime.sparkplug import SparkplugForwarder  # noqa: PLC0415 - as above
+
+    return tuple(
+        SparkplugForwarder(each, plan, store, now, on_draft, unsigned.get(each.name))
+        for each in spoken
+    )
+
+
+class Upstreams:
+    """Those that speak our own contract (``native``), and the faces that speak another's."""
+
+    def __init__(
+        self,
+        store: Store,
+        now: Callable[[], Instant],
+        native: "tuple[Forwarder, ...]",
+        faces: "tuple[SparkplugForwarder, ...]",
+    ) -> None:
+        self.native = native
+        self.faces = faces
+        self.all: tuple[Forwarder | SparkplugForwarder, ...] = (*native, *faces)
+        self._store = store
+        self._now = now
+        self._landed: dict[str, int] = {}
+        self._landing: dict[str, int] = {}
+
+    def take(self, frame: "Frame") -> None:
+        """Faces make records of their own of each frame."""
+        for face in self.faces:
+            face.take(frame)
+
+    # ------------------------------------------------------------ what is saved
+
+    @property
+    def want_saving(self) -> bool:
+        """Whether one sends nothing more until what it has is saved."""
+        return any(each.wants_saving for each in self.native)
+
+    @property
+    def want_closing(self) -> bool:
+        """Whether one has come back to a long backlog."""
+        return any(each.wants_closing for each in self.native)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether one has anything that the disk does not know yet."""
+        saved = self._store.outbox.cursors
+        return any(each.acked > saved.get(each.name, 0) for each in self.all) or any(
+            each.beyond for each in self.native
+        )
+
+    def unsaved(self) -> Done:
+        """What they have, and the disk does not know yet; asked right before it is saved."""
+        saved = self._store.outbox.cursors
+        self._landing = {each.name: each.landed for each in self.all}
+        return Done(
+            {each.name: each.acked for each in self.all if each.acked > saved.get(each.name, 0)},
+            {each.name: each.beyond for each in self.native if each.beyond},
+            close=self.want_closing,
+        )
+
+    def saved(self, done: Done, *, new: bool) -> None:
+        """So much is on disk now; ``new``: there are records that were not there before."""
+        self._landed = self._landing
+        for each in self.native:
+            each.saved(done)
+        for face in self.faces if new or done.close else ():
+            face.wake()
+
+    # ------------------------------------------------------------ for people, and the end
+
+    def status(self) -> dict[str, Any]:
+        """For ``edgetwin status``: plain values only."""
+        return {each.name: self._status(each) for each in self.all}
+
+    def _status(self, forwarder: "Forwarder | SparkplugForwarder") -> dict[str, Any]:
+        backlog = self._store.outbox.backlog.get(forwarder.name)
+        landed = forwarder.landed - self._landed.get(forwarder.name, 0)  # not saved yet
+        waiting = max(0, backlog.records - landed) if backlog else 0
+        age = (self._now().wall - backlog.oldest) / SECOND if backlog and waiting else 0.0
+        return {
+            "connected": forwarder.connected,
+            "node": forwarder.node,
+            "since": forwarder.since,
+            "backlog": waiting,
+            "oldest_age_s": round(max(0.0, age), 1),
+            "error": forwarder.error,
+            "warning": forwarder.warning,
+            "refused": forwarder.refused,
+        }
+
+    def farewell(self) -> "asyncio.Future[list[None]]":
+        """Each sends what a second allows, and says good-bye. Never raises."""
+        return asyncio.gather(*(each.farewell() for each in self.all))
