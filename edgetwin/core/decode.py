@@ -28,6 +28,7 @@ from edgetwin.core.quality import Quality
 from edgetwin.core.reading import Bytes, Floats, Scalar
 from edgetwin.core.screening import Screen, Sentinels
 from edgetwin.core.tags import Tag, ValueType
+from edgetwin.core.tuples import new
 
 Objects: TypeAlias = tuple[tuple[int, Scalar], ...]
 
@@ -258,7 +259,7 @@ class NumberDecoder:
             raise ValueError(f"{given} bytes for a block of {needed}") from None
         if self._is_scaled:
             value = value * self._scale + self._offset
-        return Decoded(np.array((value,), np.float64), ())
+        return new(Decoded, (np.array((value,), np.float64), (), 0))
 
 
 Decoder: TypeAlias = RegisterDecoder | BitDecoder | NumberDecoder

@@ -31,8 +31,15 @@ from typing import NamedTuple
 from edgetwin.core.laws.law import Band
 from edgetwin.core.plan import SECOND
 from edgetwin.core.quality import Quality
-from edgetwin.core.reading import Authority, Instant, WriteOutcome, WriteRequest, WriteResult
+from edgetwin.core.reading import (
+    Authority,
+    Instant,
+    WriteOutcome,
+    WriteRequest,
+    WriteResult,
+)
 from edgetwin.core.tags import Tag, TagTable
+from edgetwin.core.tuples import new
 from edgetwin.core.twin import Twin
 
 BUDGET = 200
@@ -95,13 +102,17 @@ class Footing(NamedTuple):
 
 @dataclass(slots=True)
 class _Line:
-    """What the guard remembers of one tag. Instants are monotonic ns, -1 for never."""
+    """What the guard remembers of one tag. Instants are monotonic ns, -1 for never.
+
+    ``least`` is the smallest change that is worth a write, ``most`` the largest at once.
+    """
 
     tag: Tag
     low: float
     high: float
     rate: float
     least: float
+    most: float
     out: WriteRequest | None = None
     asked: int = -1
     before: float = math.nan
@@ -141,15 +152,9 @@ class Guard:
         if refusal is not None:
             return refusal
         self._number += 1
-        request = WriteRequest(
-            self._number,
-            wish.tag,
-            value,
-            wish.authority,
-            wish.by,
-            wish.reason,
-            now.mono + self._life,
-        )
+        tag, _, authority, by, reason = wish
+        expires = now.mono + self._life
+        request = new(WriteRequest, (self._number, tag, value, authority, by, reason, expires))
         line.out, line.asked, line.before = request, now.mono, line.standing
         line.looked = None
         line.recent.append(now.mono)
@@ -182,7 +187,7 @@ class Guard:
         self._look(line, twin, now)
         standing, room = line.standing, line.room
         low, high = max(line.low, standing - room), min(line.high, standing + room)
-        return Footing(standing, low, high, line.out is not None)
+        return new(Footing, (standing, low, high, line.out is not None))
 
     def reach(self, tag: int, twin: Twin, now: Instant) -> Band | None:
         """Where a write may go now: limits and rate together. None: nowhere, or not known."""
@@ -236,7 +241,10 @@ class Guard:
     def _look(self, line: _Line, twin: Twin, now: Instant) -> None:
         """Bring what stands, and how far it may move, up to date: once in a turn."""
         if line.looked is not now or line.seen != twin.changes:
-            line.standing, line.room = self._standing(line, twin, now), self._room(line, now)
+            line.standing = self._standing(line, twin, now)
+            line.room = most = line.most
+            if line.asked >= 0 and most < math.inf:
+                line.room = min(most, line.rate * (now.mono - line.asked) / SECOND)
             line.looked, line.seen = now, twin.changes
 
     def _standing(self, line: _Line, twin: Twin, now: Instant) -> float:
@@ -254,15 +262,6 @@ class Guard:
         alike = (limits.tolerance if limits else 0.0) + ROUNDING * abs(value)
         outdated = arrived <= line.held_at or abs(value - line.before) <= alike
         return held if outdated else value
-
-    def _room(self, line: _Line, now: Instant) -> float:
-        """How far a value may move by now."""
-        if math.isinf(line.rate):
-            return math.inf
-        most = max(line.rate, 2.0 * line.least) if line.rate else 0.0
-        if line.asked < 0:
-            return most
-        return min(most, line.rate * (now.mono - line.asked) / SECOND)
 
     def _line(self, tag: int, now: Instant) -> _Line:
         """The memory of a tag, with what time has ended taken off it."""
@@ -284,9 +283,10 @@ def _line_of(tag: Tag) -> _Line:
     """
     limits = tag.write
     if limits is None:
-        return _Line(tag, 0.0, 0.0, 0.0, 0.0)
+        return _Line(tag, 0.0, 0.0, 0.0, 0.0, 0.0)
     least = max(limits.deadband, limits.tolerance)
-    return _Line(tag, limits.low, limits.high, limits.rate, least)
+    most = max(limits.rate, 2.0 * least) if limits.rate else 0.0
+    return _Line(tag, limits.low, limits.high, limits.rate, least, most)
 
 
 def _number(value: float) -> float:

@@ -48,6 +48,7 @@ from edgetwin.core.reading import (
 )
 from edgetwin.core.senses import Outputs, Senses, Trouble
 from edgetwin.core.tags import TagTable
+from edgetwin.core.tuples import new
 from edgetwin.core.twin import Twin
 
 # an attribute of an enum costs a call before Python 3.12
@@ -230,12 +231,12 @@ class Loop:
         """
         standing, limits = footing.standing, self._limits
         if limits is None:
-            return Band(standing, standing)
+            return new(Band, (standing, standing))
         room = max(limits.rate * dt, 2.0 * max(limits.deadband, limits.tolerance))
         if footing.low > footing.high:  # what stands lies far outside: the guard says so
-            return Band(limits.low, limits.high)
+            return new(Band, (limits.low, limits.high))
         low, high = max(footing.low, standing - room), min(footing.high, standing + room)
-        return Band(low, high) if low <= high else Band(footing.low, footing.high)
+        return new(Band, (low, high) if low <= high else (footing.low, footing.high))
 
     # ------------------------------------------------------------ in fault
 
@@ -287,11 +288,11 @@ class Loop:
     # ------------------------------------------------------------ words and wishes
 
     def _ask(self, value: float, reason: str, twin: Twin, now: Instant) -> LoopTurn:
-        wish = Wish(self.plan.mv, value, _LOOP, self._by, reason)
+        wish = new(Wish, (self.plan.mv, value, _LOOP, self._by, reason))
         answer = self._guard.ask(wish, twin, now)
         if isinstance(answer, WriteRequest):
             self._sent, self._refused = answer.number, False
-            return LoopTurn(writes=(answer,))
+            return new(LoopTurn, ((answer,), ()))
         return EMPTY if answer.quiet else self._tell_refusal(answer)
 
     def _tell_refusal(self, refusal: Refusal) -> LoopTurn:

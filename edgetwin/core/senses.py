@@ -10,6 +10,7 @@ from edgetwin.core.plan import SECOND, LoopPlan
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import Indices, Instant, ReadingBatch
 from edgetwin.core.tags import TagTable
+from edgetwin.core.tuples import new
 from edgetwin.core.twin import Twin
 
 START_PATIENCE = 10 * SECOND
@@ -56,7 +57,7 @@ class Senses:
         sp = value.item(self._sp_tag) if self._sp_tag >= 0 else float(self._plan.sp)
         others = self._plan.inputs
         inputs = tuple([value.item(tag) for tag in others]) if others else ()
-        return Sample(value.item(self._plan.pv), sp, dt, inputs)
+        return new(Sample, (value.item(self._plan.pv), sp, dt, inputs))
 
     def _not_good(
         self, tags: tuple[int, ...], context: str, twin: Twin, now: Instant

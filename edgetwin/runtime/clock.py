@@ -3,13 +3,12 @@
 import time
 
 from edgetwin.core.reading import Instant
-
-_new = tuple.__new__  # a call less than Instant(…), in every turn
+from edgetwin.core.tuples import new
 
 
 def now() -> Instant:
     """This moment on both clocks."""
-    return _new(Instant, (time.monotonic_ns(), time.time_ns()))
+    return new(Instant, (time.monotonic_ns(), time.time_ns()))
 
 
 def monotonic_ns() -> int:

@@ -13,9 +13,21 @@ def calls(package, name):
     ]
 
 
+def makes(package, name):
+    """Where ``name(...)`` is called, or the class given to another that could: ``new(name, …)``."""
+    given = [
+        f"{source.name}:{call.lineno}"
+        for source in package
+        for call in source.nodes(ast.Call)
+        if name in {getattr(each, "id", None) for each in call.args}
+        and getattr(call.func, "id", None) != "isinstance"
+    ]
+    return [*calls(package, name), *given]
+
+
 def test_only_the_guard_makes_write_requests(package):
     # The codec makes again what a recording holds; a replay gives nothing to a driver.
-    makers = {place.partition(":")[0] for place in calls(package, "WriteRequest")}
+    makers = {place.partition(":")[0] for place in makes(package, "WriteRequest")}
     assert makers <= {"edgetwin/core/guard.py", "edgetwin/core/codec.py"}
     assert "edgetwin/core/guard.py" in makers
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from edgetwin.core.expression import Expression
 from edgetwin.core.laws.law import Band, Sample, Step
+from edgetwin.core.tuples import new
 
 OWN_NAMES = ("pv", "sp")
 
@@ -45,4 +46,4 @@ class Formula:
         if math.isnan(wanted):
             wanted = state if isinstance(state, float) else math.nan
         mv = min(max(wanted, band.low), band.high)
-        return Step(mv, mv)
+        return new(Step, (mv, mv))

@@ -29,6 +29,7 @@ from edgetwin.core.plan import SECOND, ScanGroup
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import ReadingBatch
 from edgetwin.core.tags import TagTable
+from edgetwin.core.tuples import new
 from edgetwin.devices.driver import Sink
 from edgetwin.devices.modbus.ask import DATA_AT, Ask, Failure, Trouble, read_exchange
 from edgetwin.devices.modbus.lane import Lane
@@ -192,7 +193,8 @@ class BlockRead(Ask):
         if self._trouble is not None:
             self._trouble = None
             _log.info("%s: it answers again for %s", self._scan.unit.name, self._words())
-        self._scan.unit.sink.readings(ReadingBatch(self._where, values, quality, 0, objects))
+        batch = new(ReadingBatch, (self._where, values, quality, 0, objects))
+        self._scan.unit.sink.readings(batch)
         self._scan.ended()  # last: what was decided by these values is sent before the next read
 
     def failed(self, failure: Failure) -> None:
