@@ -390,6 +390,7 @@ class GatewayPlan:
     classes: tuple[ClassPlan, ...] = ()
     upstreams: tuple[UpstreamPlan, ...] = ()
     control: bool = False
+    rehearse: bool = True
     outbox_bytes: int = 256 << 20
     recording_bytes: int = 0
     text: str = ""

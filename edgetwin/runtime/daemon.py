@@ -24,6 +24,7 @@ from edgetwin.runtime.learning import Learning, load_scorer
 from edgetwin.runtime.load import Load
 from edgetwin.runtime.office import Office
 from edgetwin.runtime.recorder import open_recording
+from edgetwin.runtime.rehearsal import rehearsals
 from edgetwin.runtime.report import Parts, report
 from edgetwin.runtime.requests import Requests
 from edgetwin.runtime.scheduler import Scheduler
@@ -69,6 +70,7 @@ class Daemon:
         self.field.on_lesson = self.learning.teach
         self._scheduler = Scheduler(clock.monotonic_ns)
         self._load = Load(plan, self._scheduler)
+        self._rehearsals = {} if only_learn else rehearsals(plan, clock.now)
         self.supervisors = [self._supervisor(device) for device in plan.devices]
         about = (self._started, self._scheduler.lateness, self._load)
         self._parts = Parts(plan, self.field, self.supervisors, *about)
@@ -114,6 +116,8 @@ class Daemon:
         finally:
             await self._control.close()
             self._scheduler.close()
+            for rehearsal in self._rehearsals.values():
+                await rehearsal.close()
             state.close()
         log.info("%s: stopped", self.plan.name)
 
@@ -121,6 +125,8 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        for rehearsal in self._rehearsals.values():
+            await rehearsal.begin()
         _settle_memory()
         loop.call_later(_STARTED_S, gc.freeze)
         # before the scans of its time: their replies then find nothing in their way to the loops
@@ -175,7 +181,7 @@ class Daemon:
     def _supervisor(self, device: DevicePlan) -> Supervisor:
         before = self.plan.devices[: device.index]
         offset = sum(len(g.tags) for d in before for g in d.groups) // _SLOT_TAGS * _SLOT
-        shared = Shared(self.field, self._scheduler, self._load)
+        shared = Shared(self.field, self._scheduler, self._load, self._rehearsals)
         made = _driver_class(device.driver)  # imported now: later it would cost others' deadlines
         return Supervisor(
             device, lambda: made(device, self.plan.tags, self.field, clock.now), shared, offset

@@ -15,8 +15,9 @@ within a minute, then once a minute (``relapse``). Nothing it raises reaches ano
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,11 +51,15 @@ class Time(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """What all supervisors share; without ``load`` nothing is ever thinned out."""
+    """What all supervisors share; without ``load`` nothing is ever thinned out.
+
+    ``rehearsals`` are called before scans, by device and number of the scan group.
+    """
 
     field: Field
     scheduler: Scheduler
     load: Load | None = None
+    rehearsals: Mapping[tuple[int, int], Callable[[], None]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -91,7 +96,7 @@ class Supervisor:
         self.plan = plan
         self.health = Health(classes=[Punctuality() for _ in plan.groups])
         self._make = make
-        self._field, self._scheduler, self._load = shared
+        self._field, self._scheduler, self._load, self._rehearsals = shared
         self._offset = offset
         self._time = time or Time()
         self._relapses = Relapses()
@@ -160,7 +165,8 @@ class Supervisor:
         for group in self.plan.groups:
             driver.start_scan(group.number)  # the first values are wanted now, not on the grid
             offset = self._offset % group.period or group.period
-            scan = _Scan(self, driver, group)
+            rehearse = self._rehearsals.get((self.plan.index, group.number), _nothing)
+            scan = _Scan(self, driver, group, rehearse)
             scan.job = self._scheduler.every(group.period, scan, offset)
             self.health.jobs.append(scan.job)
         self.health.jobs.append(self._scheduler.every(_LISTEN, self._listen))
@@ -217,21 +223,34 @@ class Supervisor:
 class _Scan:
     """What is done each time one scan class is due."""
 
-    __slots__ = ("_driver", "_group", "_missed", "_owner", "_turn", "job")
+    __slots__ = ("_driver", "_group", "_missed", "_owner", "_rehearse", "_turn", "job")
 
     job: Job
 
-    def __init__(self, owner: Supervisor, driver: GuardedDriver, group: ScanGroup) -> None:
+    def __init__(
+        self,
+        owner: Supervisor,
+        driver: GuardedDriver,
+        group: ScanGroup,
+        rehearse: Callable[[], None],
+    ) -> None:
         self._owner, self._driver, self._group = owner, driver, group
+        self._rehearse = rehearse
         self._missed = self._turn = 0
 
     def __call__(self) -> None:
         missed, self._missed = self.job.missed - self._missed, self.job.missed
         thinned = self._owner.one_in(self._group)
         self._turn = (self._turn + 1) % thinned
+        if not missed:  # else there is no time for it
+            self._rehearse()
         taken = self._turn == 0 and self._driver.start_scan(self._group.number)
         skipped = missed if taken else missed + 1
         self._owner.scanned(self._group, missed + 1, skipped, thinned)
+
+
+def _nothing() -> None:
+    """Most scans need no rehearsal."""
 
 
 async def keep(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -112,6 +112,7 @@ def _gateway(
         classes=classes,
         upstreams=compile_requests(section, upstreams, loops, draft),
         control=section.control.enabled,
+        rehearse=section.control.rehearse,
         outbox_bytes=section.outbox,
         recording_bytes=section.recording,
         text=text,

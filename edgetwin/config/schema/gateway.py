@@ -208,6 +208,13 @@ class Control(Section):
     enabled: bool = option(
         SWITCH, "Without it nothing is ever written to any device.", example="true", default="false"
     )
+    rehearse: bool = option(
+        SWITCH,
+        "Rehearse the turn of a Modbus loop before each scan of 5 to 20 ms: it writes a fifth "
+        "sooner, for 0.2 ms of the processor each time.",
+        example="false",
+        default="true",
+    )
 
 
 @section

@@ -13,6 +13,7 @@ port     the place that units share, and its one line
 reach    ways to it: TCP, TLS, or
 serial   a serial port as a transport
 ask      a request: its bytes, and what its reply must look like
+stage    the driver before a device in memory, for rehearsals
 words    the protocol's codes and the network's errors in sentences with a cure
 """
 

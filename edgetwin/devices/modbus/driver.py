@@ -11,6 +11,7 @@ from edgetwin.core.errors import DeviceLost
 from edgetwin.core.plan import SECOND, DevicePlan, ModbusSettings
 from edgetwin.core.reading import Instant, WriteOutcome, WriteRequest, WriteResult
 from edgetwin.core.tags import TagTable
+from edgetwin.core.tuples import new
 from edgetwin.devices.driver import Sink
 from edgetwin.devices.modbus import words
 from edgetwin.devices.modbus.ask import Exchange, read_exchange
@@ -33,7 +34,12 @@ class ModbusDriver:
     """One Modbus unit. ``counters`` tells what its lane has seen since the start."""
 
     def __init__(
-        self, device: DevicePlan, tags: TagTable, sink: Sink, now: Callable[[], Instant]
+        self,
+        device: DevicePlan,
+        tags: TagTable,
+        sink: Sink,
+        now: Callable[[], Instant],
+        port: Port | None = None,
     ) -> None:
         """Plan every request.
 
@@ -42,6 +48,7 @@ class ModbusDriver:
             tags: the whole table; the device's own are those of its groups, and the writable ones.
             sink: where readings and write results go.
             now: both clocks.
+            port: where the unit is reached, if not where its settings say.
 
         Raises:
             ConfigError: a tag cannot be read as it is configured.
@@ -64,7 +71,7 @@ class ModbusDriver:
         self.counters = Counters()
         self._lane = Lane(self._settings, self.counters, self._end)
         self._shortest = _shortest(self._settings.unit, device, tags)
-        self._port: Port | None = None
+        self._port = port
         self._writes = 0
         self._gone = asyncio.Event()
         self._gone.set()
@@ -177,7 +184,7 @@ class ModbusDriver:
             self._refuse(request, WriteOutcome.REFUSED, f"{target.tag.name}: {reason}")
             return
         self._writes += 1
-        writing = Writing(request, target, self._lane, self._now, self._answer)
+        writing = new(Writing, (request, target, self._lane, self._now, self._answer))
         self._lane.send_first(WriteAsk(writing, raw))
 
     def _refuse(self, request: WriteRequest, outcome: WriteOutcome, detail: str) -> None:

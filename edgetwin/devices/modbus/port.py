@@ -57,7 +57,7 @@ class Port:
         """
         async with self._opening:
             if self._line is None or not self._line.is_open:
-                self._line = await open_line(self._settings, self._make_line)
+                self._line = await self._open()
             lane.debts = self._debts.setdefault(lane.unit, lane.debts)
             self._line.attach(lane)
 
@@ -74,6 +74,9 @@ class Port:
                 await line.closed.wait()
         except TimeoutError:
             return  # aborted already: the loop will still drop it
+
+    async def _open(self) -> Line:
+        return await open_line(self._settings, self._make_line)
 
     def _make_line(self) -> Line:
         return Line(_framing(self._settings), self._numbers)
