@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from asyncua.client.ua_client import UaClient
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -235,3 +236,17 @@ def test_whole_array_in_place_of_one_element_is_no_value():
     batch = Batches(table([alone])).of(np.array([0]), columns)
     assert list(batch.quality) == [Quality.NOT_A_NUMBER]
     assert batch.objects == ()
+
+
+@pytest.mark.parametrize(("stock", "most"), [(False, 0), (True, 50)], ids=["fast", "stock"])
+async def test_slow_lane_asks_for_short_messages(connect, tree, monkeypatch, stock, most):
+    asked, create = [], UaClient.create_subscription
+
+    async def note(client, parameters, callback):
+        asked.append(parameters.MaxNotificationsPerPublish)
+        return await create(client, parameters, callback)
+
+    monkeypatch.setattr(UaClient, "create_subscription", note)
+    await begin(tree)
+    await connect(elements("Curve", 3), subscribe=True, stock=stock)
+    assert asked == [most]
