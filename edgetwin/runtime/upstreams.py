@@ -5,7 +5,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edgetwin.core.payload import Gap
 from edgetwin.core.plan import SECOND, GatewayPlan
@@ -55,6 +55,18 @@ def faces_of(
     )
 
 
+class Saver(Protocol):
+    """Whoever has sent records."""
+
+    @property
+    def landed(self) -> int:
+        """How many were acknowledged."""
+
+    @property
+    def acked(self) -> int:
+        """The position in the outbox's present log up to which the broker has everything."""
+
+
 class Upstreams:
     """Those that speak our own contract (``native``), and the faces that speak another's."""
 
@@ -65,9 +77,10 @@ class Upstreams:
         native: "tuple[Forwarder, ...]",
         faces: "tuple[SparkplugForwarder, ...]",
     ) -> None:
-        self.native = native
-        self.faces = faces
         self.all: tuple[Forwarder | SparkplugForwarder, ...] = (*native, *faces)
+        self.faces = faces
+        self._senders = {each.name: each.sender for each in native}
+        self._savers: dict[str, Saver] = {**self._senders, **{each.name: each for each in faces}}
         self._store = store
         self._now = now
         self._landed: dict[str, int] = {}
@@ -83,35 +96,30 @@ class Upstreams:
     @property
     def want_saving(self) -> bool:
         """Whether one sends nothing more until what it has is saved."""
-        return any(each.wants_saving for each in self.native)
-
-    @property
-    def want_closing(self) -> bool:
-        """Whether one has come back to a long backlog."""
-        return any(each.wants_closing for each in self.native)
+        return any(each.wants_saving for each in self._senders.values())
 
     @property
     def is_ahead(self) -> bool:
         """Whether one has anything that the disk does not know yet."""
-        saved = self._store.outbox.cursors
-        return any(each.acked > saved.get(each.name, 0) for each in self.all) or any(
-            each.beyond for each in self.native
-        )
+        return bool(self._upto()) or any(each.beyond for each in self._senders.values())
 
     def unsaved(self) -> Done:
         """What they have, and the disk does not know yet; asked right before it is saved."""
-        saved = self._store.outbox.cursors
-        self._landing = {each.name: each.landed for each in self.all}
+        self._landing = {name: each.landed for name, each in self._savers.items()}
         return Done(
-            {each.name: each.acked for each in self.all if each.acked > saved.get(each.name, 0)},
-            {each.name: each.beyond for each in self.native if each.beyond},
-            close=self.want_closing,
+            self._upto(),
+            {name: each.beyond for name, each in self._senders.items() if each.beyond},
+            close=any(each.wants_closing for each in self._senders.values()),
         )
+
+    def _upto(self) -> dict[str, int]:
+        saved = self._store.outbox.cursors
+        return {n: each.acked for n, each in self._savers.items() if each.acked > saved.get(n, 0)}
 
     def saved(self, done: Done, *, new: bool) -> None:
         """So much is on disk now; ``new``: there are records that were not there before."""
         self._landed = self._landing
-        for each in self.native:
+        for each in self._senders.values():
             each.saved(done)
         for face in self.faces if new or done.close else ():
             face.wake()
@@ -124,8 +132,8 @@ class Upstreams:
 
     def _status(self, forwarder: "Forwarder | SparkplugForwarder") -> dict[str, Any]:
         backlog = self._store.outbox.backlog.get(forwarder.name)
-        landed = forwarder.landed - self._landed.get(forwarder.name, 0)  # not saved yet
-        waiting = max(0, backlog.records - landed) if backlog else 0
+        landed = self._savers[forwarder.name].landed - self._landed.get(forwarder.name, 0)
+        waiting = max(0, backlog.records - landed) if backlog else 0  # what landed is not saved yet
         age = (self._now().wall - backlog.oldest) / SECOND if backlog and waiting else 0.0
         return {
             "connected": forwarder.connected,

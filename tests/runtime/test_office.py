@@ -413,7 +413,7 @@ async def test_office_that_dies_of_an_error_is_back_in_five_seconds(
     desk.event("before")
     assert await subscriber.saw(count("event", 1))
     with monkeypatch.context() as broken:
-        broken.setattr("edgetwin.runtime.forwarder.Forwarder._send", None)
+        broken.setattr("edgetwin.runtime.sender.Sender._send", None)
         desk.event("the one that kills it")
         await desk.until(lambda s: not cloud(s)["connected"])
     desk.event("after")

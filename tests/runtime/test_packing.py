@@ -78,7 +78,7 @@ async def sending(state, port, *, compress, versions=None):
     frames = FrameQueue(1000)
     office = Office(GatewayPlan("gw", state, TAGS, (), upstreams=(plan,)), frames, clock.now)
     if versions:
-        office._upstreams.native[0]._link._versions = versions
+        office._upstreams.all[0]._link._versions = versions
     number = 0
 
     def push():
