@@ -74,14 +74,18 @@ class Rehearsal:
         self._ready = False
 
     async def begin(self) -> None:
-        """Open the stage, and give the loop what no scan of its own brings."""
-        await self._driver.connect()
-        self._field.attach(self._device, self._driver)
-        tags = self._field.engine.plan.tags
-        if self._inputs:
-            values = np.array([_middle(tags[i]) for i in self._inputs])
-            self._field.readings(ReadingBatch(np.array(self._inputs, np.intp), values))
-        self._ready = True
+        """Open the stage, and give the loop what no scan of its own brings. Never raises."""
+        try:
+            await self._driver.connect()
+            self._field.attach(self._device, self._driver)
+            tags = self._field.engine.plan.tags
+            if self._inputs:
+                values = np.array([_middle(tags[i]) for i in self._inputs])
+                self._field.readings(ReadingBatch(np.array(self._inputs, np.intp), values))
+        except Exception as error:  # noqa: BLE001 (whatever it was, no plant waits for a rehearsal)
+            self._leave_out(error)
+        else:
+            self._ready = True
 
     def __call__(self) -> None:
         """From the request to the write and its end, once."""
@@ -90,9 +94,15 @@ class Rehearsal:
         try:
             self._driver.start_scan(self._group.number)
             self._stage.answer()
-        except Exception:  # whatever it was, the plant must not wait for a rehearsal
-            self._ready = False
-            log.exception("loop %s: its rehearsal failed, and is left out from now on", self._name)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._leave_out(error)
+
+    def _leave_out(self, error: Exception) -> None:
+        self._ready = False
+        text = (
+            "loop %s: its rehearsal failed; without it the loop writes a little later. Report this"
+        )
+        log.error(text, self._name, exc_info=error)
 
     async def close(self) -> None:
         """Close the stage. Never raises."""
@@ -111,27 +121,23 @@ def rehearsals(plan: GatewayPlan, now: Callable[[], Instant]) -> dict[tuple[int,
     """Those that a plan asks for, by device and number of the scan group: one for each group."""
     found: dict[tuple[int, int], Rehearsal] = {}
     for loop in plan.loops if plan.control and plan.rehearse else ():
-        device = plan.devices[plan.tags[loop.pv].device] if _is_simple(plan, loop) else None
-        group = _group_of(device, loop.pv) if device else None
-        if device is None or group is None or (device.index, group.number) in found:
-            continue
-        found[device.index, group.number] = Rehearsal(plan, loop, group, now)
+        group = _group_of(plan, loop)
+        place = (plan.tags[loop.pv].device, group.number if group else -1)
+        if group and place not in found:
+            found[place] = Rehearsal(plan, loop, group, now)
     return found
 
 
-def _is_simple(plan: GatewayPlan, loop: LoopPlan) -> bool:
-    """Whether a loop reads and writes one device that can be staged."""
+def _group_of(plan: GatewayPlan, loop: LoopPlan) -> ScanGroup | None:
+    """The scan of a loop that reads and writes one device that can be staged; else None."""
     pv, mv = plan.tags[loop.pv], plan.tags[loop.mv]
     if pv.kind is not TagKind.MEASURED or pv.device != mv.device or loop.mode is Mode.OFF:
-        return False
+        return None
     device = plan.devices[pv.device]
-    return device.driver in STAGES and _stage_class(device.driver).fits(device, [pv, mv])
-
-
-def _group_of(device: DevicePlan, tag: int) -> ScanGroup | None:
-    for group in device.groups:
-        if tag in group.tags and FASTEST <= group.period <= SLOWEST:
-            return group
+    for group in device.groups if device.driver in STAGES else ():
+        if loop.pv in group.tags and FASTEST <= group.period <= SLOWEST:
+            shown = [mv, *(plan.tags[i] for i in group.tags)]
+            return group if _stage_class(device.driver).fits(device, shown) else None
     return None
 
 

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from edgetwin.config import compile_text
+from edgetwin.core.errors import DeviceLost
 from edgetwin.core.reading import Instant
 from edgetwin.runtime import clock
 from edgetwin.runtime.rehearsal import rehearsals
@@ -20,6 +21,7 @@ devices:
     scan: {scan}
     tags:
       p: {{at: {at}, type: {type}, {tag}}}
+      {beside}
       wanted: {{at: "holding:50", type: float32, scan: 1 s}}
       out: {{at: {out}, {write}, scan: 1 s}}
   other:
@@ -35,6 +37,7 @@ USUAL = {
     "more": "",
     "address": "127.0.0.1:1",
     "scan": "10 ms",
+    "beside": "other: {at: 'holding:102', type: int16}",
     "at": "holding:100",
     "type": "float32",
     "tag": "range: [0, 10]",
@@ -62,6 +65,7 @@ def plan(**changed):
         ("its scan is so fast that nothing gets cold", {"scan": "1 ms", "every": "10 ms"}),
         ("it reads another device", {"pv": "other/y"}),
         ("its line has silences", {"address": "/dev/ttyS0"}),
+        ("its scan brings a coil too", {"beside": "coil: {at: 0x0009}"}),
         ("it writes a coil", {"out": "0x0001", "write": "write: {min: 0, max: 1}"}),
     ],
 )
@@ -103,6 +107,19 @@ async def test_rehearsal_goes_from_the_request_to_the_end_of_the_write(changed, 
     assert "edgetwin" not in {record.name.partition(".")[0] for record in caplog.records}
     await rehearsal.close()
     rehearsal()
+
+
+async def test_rehearsal_that_cannot_begin_holds_nothing_up(caplog, monkeypatch):
+    (rehearsal,) = rehearsals(plan(), clock.now).values()
+
+    async def fails():
+        raise DeviceLost("no stage")
+
+    monkeypatch.setattr(rehearsal._stage.driver, "connect", fails)
+    await rehearsal.begin()
+    rehearsal()
+    assert "its rehearsal failed" in caplog.text
+    await rehearsal.close()
 
 
 async def test_rehearsal_that_fails_is_told_once_and_left_out(caplog, monkeypatch):

@@ -63,11 +63,7 @@ class ModbusDriver:
         if self._settings.tls.any_certificate:
             _log.warning("%s: any certificate is accepted (`any_certificate`)", self._where)
         self._groups = {group.number: GroupScan(unit, group) for group in device.groups}
-        self._targets = {
-            tag.index: Target(tag, self._settings)
-            for tag in tags
-            if tag.device == device.index and tag.write is not None
-        }
+        self._targets = _targets(self._settings, device, tags)
         self.counters = Counters()
         self._lane = Lane(self._settings, self.counters, self._end)
         self._shortest = _shortest(self._settings.unit, device, tags)
@@ -193,6 +189,12 @@ class ModbusDriver:
     def _answer(self, result: WriteResult) -> None:
         self._writes -= 1
         self._sink.written(result)
+
+
+def _targets(settings: ModbusSettings, device: DevicePlan, tags: TagTable) -> dict[int, Target]:
+    """The device's tags that may be written."""
+    own = (tag for tag in tags if tag.device == device.index and tag.write is not None)
+    return {tag.index: Target(tag, settings) for tag in own}
 
 
 def _shortest(unit: int, device: DevicePlan, tags: TagTable) -> Exchange:
