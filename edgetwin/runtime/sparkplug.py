@@ -128,9 +128,10 @@ class SparkplugForwarder:
 
     def _look(self, *, due: bool) -> None:
         """A part of the changes at a time, so that control never waits for all of them."""
-        if not self._session.born:
-            self._keep(self._part())
-        elif self._may_tell:
+        if not self._session.born or self._births_go_first:
+            if due:
+                self._keep(self._part())
+        elif not self._link.busy:
             self._tell(due=due)
 
     def _part(self) -> Changes:
@@ -143,8 +144,16 @@ class SparkplugForwarder:
         self._history.store(changes, self._ms())
 
     @property
+    def _births_go_first(self) -> bool:
+        """Whether no data may go out, though changes come: a disk that was slow has them in bursts.
+
+        (One that comes in the middle of a birth sequence would be told by nothing else.)
+        """
+        return self._hosts.rebirth or self._hosts.leave
+
+    @property
     def _may_tell(self) -> bool:
-        return not (self._hosts.rebirth or self._hosts.leave or self._link.busy)
+        return not (self._births_go_first or self._link.busy)
 
     # ------------------------------------------------------------ the line
 
@@ -224,12 +233,11 @@ class SparkplugForwarder:
             return
         self._born_at = loop.time()
         self._told = self._facts()
-        changes = self._reporter.changes()  # told by the births, and in doubt like all else
         self._hosts.begin_births()
-        for born in self._session.births(self._reporter, self._told, self._ms()):
-            self._send(born)
+        self._bear("")
+        for device in sorted(self._reporter.present):
             await asyncio.sleep(0)  # control goes first
-        self._history.doubt(changes, self._fence)
+            self._bear(device)
         self._history.visiting.clear()
         self._hosts.end_births()
         self._wait = _FIRST_WAIT_S
@@ -238,6 +246,19 @@ class SparkplugForwarder:
             log.info("upstream %s: born with bdSeq %d", self.name, self._session.bd_seq)
             if self.warning:
                 log.warning("upstream %s: %s", self.name, self.warning)
+
+    def _bear(self, owner: str) -> None:
+        """A birth. What has changed is told by it, and in doubt like all else."""
+        changes = self._reporter.changes_of(self._catalogue.owners.get(owner, ()))
+        try:
+            if owner:
+                self._send(self._session.device_birth(owner, self._reporter, self._ms()))
+            else:
+                self._send(self._session.node_birth(self._reporter, self._told, self._ms()))
+            self._history.doubt(changes, self._fence)
+        except LinkLost:
+            self._keep(changes)
+            raise
 
     def _tell(self, *, due: bool, everything: bool = False) -> None:
         """Deaths and returns of devices at once, changes when it is time."""

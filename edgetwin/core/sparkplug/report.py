@@ -119,6 +119,11 @@ class Reporter:
         """What differs from what was told, or a part of it; it counts as told from now on."""
         return self.tell(np.flatnonzero(self._differs())[:at_most].tolist())
 
+    def changes_of(self, tags: Sequence[int]) -> tuple[Change, ...]:
+        """What of these tags differs from what was told; it counts as told from now on."""
+        differs = self._differs()
+        return self.tell([tag for tag in tags if differs[tag]])
+
     def tell(self, tags: Sequence[int]) -> tuple[Change, ...]:
         """The present state of these tags, which from now on counts as told."""
         at = np.array(tags, np.intp)

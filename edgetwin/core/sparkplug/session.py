@@ -6,7 +6,7 @@
 A rebirth is births again under the same bdSeq. Metrics in one message are in order of time.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from edgetwin.core.reading import Scalar
 from edgetwin.core.sparkplug.catalogue import Catalogue, quality
@@ -58,10 +58,8 @@ class Session:
         told = Metric(at, DataType.INT64, self.bd_seq, BD_SEQ, is_definition=True)
         return Outgoing(Verb.NDEATH, "", Payload(at, (told,)))
 
-    def births(
-        self, reporter: Reporter, facts: Mapping[str, Scalar], at: int
-    ) -> Iterator[Outgoing]:
-        """The whole birth sequence of all that is present, one by one."""
+    def node_birth(self, reporter: Reporter, facts: Mapping[str, Scalar], at: int) -> Outgoing:
+        """The first message of a birth sequence; those of the devices that are there follow."""
         self._seq = -1
         self.born = True
         self.alive.clear()
@@ -73,9 +71,7 @@ class Session:
             Metric(at, DataType.BOOLEAN, value=False, name=REBIRTH, is_definition=True),
             *self._told_facts(facts, at, is_definition=True),
         ]
-        yield self._born("", reporter, own, at)
-        for device in sorted(reporter.present):
-            yield self.device_birth(device, reporter, at)
+        return self._born("", reporter, own, at)
 
     def device_birth(self, device: str, reporter: Reporter, at: int) -> Outgoing:
         """A device is there, with all it has."""

@@ -185,3 +185,11 @@ def test_a_value_is_held_as_its_type_can(value, kind, held):
 )
 def test_a_tag_has_the_type_that_its_values_fit(tag, kind):
     assert usual_type(tag) is kind
+
+
+def test_what_is_told_of_some_tags_leaves_the_others_due():
+    film = Film().skid(5.0, 0.0)
+    film.told()
+    film.skid(7.0, 1.0)
+    assert [c.tag for c in film.reporter.changes_of((0,))] == [0]
+    assert [c.tag for c in film.reporter.changes()] == [1]

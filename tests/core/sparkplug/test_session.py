@@ -33,18 +33,23 @@ def begin():
     return reporter, session
 
 
+def births(session, reporter, facts, at):
+    first = session.node_birth(reporter, facts, at)
+    return [first, *(session.device_birth(d, reporter, at) for d in sorted(reporter.present))]
+
+
 def test_births_are_the_node_with_0_then_each_device():
     reporter, session = begin()
-    births = list(session.births(reporter, {"Gateway/Lost": 0}, AT))
-    assert [(b.verb, b.device, b.payload.seq) for b in births] == [
+    told = births(session, reporter, {"Gateway/Lost": 0}, AT)
+    assert [(b.verb, b.device, b.payload.seq) for b in told] == [
         (Verb.NBIRTH, "", 0),
         (Verb.DBIRTH, "pump", 1),
         (Verb.DBIRTH, "skid", 2),
     ]
-    names = {metric.name for metric in births[0].payload.metrics}
+    names = {metric.name for metric in told[0].payload.metrics}
     assert names == {"bdSeq", REBIRTH, "Gateway/Lost", "loop/l/out"}
-    told = births[2].payload.metrics[0]
-    assert [(p.key, p.value) for p in told.properties] == [
+    skid = told[2].payload.metrics[0]
+    assert [(p.key, p.value) for p in skid.properties] == [
         ("engUnit", "bar"),
         ("engLow", 0),
         ("engHigh", 10),
@@ -53,8 +58,8 @@ def test_births_are_the_node_with_0_then_each_device():
 
 def test_a_rebirth_keeps_bd_seq_and_begins_at_0():
     reporter, session = begin()
-    list(session.births(reporter, {"Gateway/Lost": 0}, AT))
-    again = list(session.births(reporter, {"Gateway/Lost": 0}, AT + 1))
+    births(session, reporter, {"Gateway/Lost": 0}, AT)
+    again = births(session, reporter, {"Gateway/Lost": 0}, AT + 1)
     assert again[0].payload.seq == 0
     told = {metric.name: metric.value for metric in again[0].payload.metrics}
     assert told["bdSeq"] == 7
@@ -69,7 +74,7 @@ def test_a_death_of_the_node_has_bd_seq_and_no_number():
 
 def test_changes_of_a_dead_device_are_not_told():
     reporter, session = begin()
-    list(session.births(reporter, {"Gateway/Lost": 0}, AT))
+    births(session, reporter, {"Gateway/Lost": 0}, AT)
     session.device_death("skid", AT)
     changes = (Change(0, AT, 1.5, Grade.GOOD), Change(2, AT, 4.0, Grade.GOOD))
     told = session.values(changes, reporter.types, AT)
@@ -78,7 +83,7 @@ def test_changes_of_a_dead_device_are_not_told():
 
 def test_metrics_of_one_message_are_in_order_of_time():
     reporter, session = begin()
-    list(session.births(reporter, {"Gateway/Lost": 0}, AT))
+    births(session, reporter, {"Gateway/Lost": 0}, AT)
     changes = (Change(0, AT + 5, 1.0, Grade.GOOD), Change(0, AT, 2.0, Grade.GOOD))
     (told,) = session.values(changes, reporter.types, AT)
     assert [m.timestamp for m in told.payload.metrics] == [AT, AT + 5]
@@ -90,9 +95,9 @@ STEPS = st.sampled_from(["births", "value", "node value", "death", "birth", "new
 @given(st.lists(STEPS, max_size=700))
 def test_numbers_run_from_0_to_255_and_over_whatever_is_told(steps):
     reporter, session = begin()
-    sent = list(session.births(reporter, {"Gateway/Lost": 0}, AT))
+    sent = births(session, reporter, {"Gateway/Lost": 0}, AT)
     does = {
-        "births": lambda: list(session.births(reporter, {"Gateway/Lost": 0}, AT)),
+        "births": lambda: births(session, reporter, {"Gateway/Lost": 0}, AT),
         "value": lambda: session.values([Change(1, AT, 1.0, Grade.GOOD)], reporter.types, AT),
         "node value": lambda: session.values([Change(2, AT, 1.0, Grade.GOOD)], reporter.types, AT),
         "death": lambda: (session.device_death("skid", AT),),
@@ -112,7 +117,7 @@ def test_a_large_change_is_split():
     tags = TagTable(tuple(Tag(n, f"skid/t{n}", device=0) for n in range(1201)))
     catalogue = Catalogue(tags, ("skid",))
     session, reporter = Session(catalogue, ()), Reporter(catalogue)
-    list(session.births(reporter, {}, AT))
+    births(session, reporter, {}, AT)
     session.device_birth("skid", reporter, AT)
     changes = [Change(n, AT, 1.0, Grade.GOOD) for n in range(1201)]
     told = session.values(changes, reporter.types, AT)
