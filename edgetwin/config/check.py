@@ -5,7 +5,7 @@ who is asked how often, what is watched, what may be written, where things go.
 """
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from edgetwin.config.compile.gateway import read
@@ -26,6 +26,7 @@ from edgetwin.core.plan import (
     UpstreamPlan,
 )
 from edgetwin.core.publickey import LARGEST, NoPublicKey, read_public_key
+from edgetwin.core.tags import TagTable
 from edgetwin.core.units import format_duration, format_number, format_size
 
 _WIDTH = 100
@@ -133,12 +134,27 @@ def _writable(plan: GatewayPlan) -> Iterator[str]:
     if not plan.control:
         yield "nothing, ever: control is not enabled"
         return
-    for tag in plan.tags:
+    writable = {tag.index for tag in plan.tags if tag.write is not None}
+    for name, index in _called(plan.tags, writable).items():
+        tag = plan.tags[index]
         if tag.write is not None:
             limits = tag.write
             span = f"{format_number(limits.low)} to {_value(limits.high, tag.unit)}"
             rate = f", at most {format_number(limits.rate)} per s" if limits.rate < 1e300 else ""
-            yield f"{tag.name}: {span}{rate}"
+            yield f"{name}: {span}{rate}"
+
+
+def _called(tags: TagTable, indices: Collection[int]) -> dict[str, int]:
+    """What these tags are called, and the first that is called so: a whole array has one name."""
+    names: dict[str, int] = {}
+    for index in sorted(indices):
+        array = tags[index].array
+        elements = tags.elements(array)
+        if elements and all(each in indices for each in elements):
+            names.setdefault(f"{array} ({len(elements)} elements)", index)
+        else:
+            names[tags[index].name] = index
+    return names
 
 
 # ---------------------------------------------------------------- office side
@@ -160,7 +176,7 @@ def _upstream(upstream: UpstreamPlan) -> str:
 def _requests(plan: GatewayPlan, upstream: str, asked: RequestSettings) -> str:
     keys = " or ".join(file.stem for file in asked.keys)
     who = "whoever may publish at the broker" if asked.unsigned else f"who signs with {keys}"
-    tags = [plan.tags[index].name for index in sorted(asked.tags)]
+    tags = list(_called(plan.tags, asked.tags))
     loops = [f"the mode of {plan.loops[index].name}" for index in sorted(asked.loops)]
     return f"{upstream}: {who} may ask for {', '.join(tags + loops)}"
 

@@ -100,7 +100,7 @@ _KINDS: dict[type, _Kind] = {
     CloudWrite: _Kind(
         11,
         lambda c: [c.id, c.upstream, c.by, c.tag, c.value],
-        lambda r: CloudWrite(r[0], r[1], r[2], r[3], float(r[4])),
+        lambda r: CloudWrite(r[0], r[1], r[2], r[3], _wanted(r[4])),
     ),
     CloudMode: _Kind(
         12,
@@ -113,6 +113,12 @@ _KINDS: dict[type, _Kind] = {
         lambda r: Overrun(*r),
     ),
 }
+
+
+def _wanted(value: float | list[float]) -> float | tuple[float, ...]:
+    return tuple(map(float, value)) if isinstance(value, list) else float(value)
+
+
 _BY_NUMBER = {kind.number: kind for kind in _KINDS.values()}
 
 

@@ -15,6 +15,9 @@ never corrects a wish: a loop asks ``reach`` beforehand where it may go. Checked
 8. budget      not more than ``budget`` writes in any second: flash and slow buses wear out
 9. unchanged   it differs from what stands by at least the deadband and the device's resolution
 
+An array is one value (``ask_all``): each element is checked as it would be alone, and either all
+are written or none. It is unchanged when all its elements are.
+
 *Standing* is what the device holds: the read-back of the last write, until a reading differs. One
 that shows what stood before that write may have been on its way when it was answered, and is
 believed only one period later. After a write whose end is unknown (no communication, never
@@ -24,6 +27,7 @@ healthy loop: ``quiet``, not worth an event.
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -144,13 +148,34 @@ class Guard:
         """A request that the caller must hand to the device, or why not."""
         value = wish.value + 0.0 if type(wish.value) is float else _number(wish.value)
         line = self._line(wish.tag, now)
+        refusal = self._refuse(line, value, twin, now)
+        return self._grant(line, value, wish, now) if refusal is None else refusal
+
+    def ask_all(
+        self, wishes: Sequence[Wish], twin: Twin, now: Instant
+    ) -> tuple[WriteRequest, ...] | Refusal:
+        """Requests for all elements of an array, or why for none.
+
+        Each wish is checked as it is alone, and the first that is refused speaks for all. Elements
+        that stand already are written along with those that do not: an array is one value.
+        """
+        lines = [(self._line(wish.tag, now), _number(wish.value), wish) for wish in wishes]
+        refusals = [self._refuse(line, value, twin, now) for line, value, _ in lines]
+        for refusal in refusals:
+            if refusal is not None and refusal.reason is not Reason.UNCHANGED:
+                return refusal
+        if None not in refusals:
+            return refusals[0] or Refusal(Reason.UNCHANGED, "there is nothing to write")
+        return tuple(self._grant(line, value, wish, now) for line, value, wish in lines)
+
+    def _refuse(self, line: _Line, value: float, twin: Twin, now: Instant) -> Refusal | None:
         refusal = self._refuse_value(line, value)
         if refusal is not None:
             return refusal
         self._look(line, twin, now)
-        refusal = self._refuse_now(line, value, twin, now)
-        if refusal is not None:
-            return refusal
+        return self._refuse_now(line, value, twin, now)
+
+    def _grant(self, line: _Line, value: float, wish: Wish, now: Instant) -> WriteRequest:
         self._number += 1
         tag, _, authority, by, reason = wish
         expires = now.mono + self._life

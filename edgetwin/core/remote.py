@@ -8,12 +8,13 @@ Theory of operation. A request comes here only when it is authentic, fresh, and 
 3. guard       control switch, limits, number, rate, budget, one write out: as for any other wish
 
 An accepted write is ``updating`` until its result is here: read back and as wanted, it is
-``applied``, anything else is ``failed``. Each state is an event, so that recording, log, outbox and
+``applied``, anything else is ``failed``; an array ends when its last element has. Each state is an
+event, so that recording, log, outbox and
 reply tell the same.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edgetwin.core.event import Event, EventKind
@@ -56,13 +57,14 @@ class RemoteTurn:
     events: tuple[Event, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Open:
-    """A write that is out. ``due`` is monotonic ns."""
+    """A request whose writes are out: ``waited`` are their numbers. ``due`` is monotonic ns."""
 
     cause: CloudWrite
-    tag: int
     due: int
+    waited: set[int]
+    failed: list[WriteResult] = field(default_factory=list)
 
 
 class Remote:
@@ -82,21 +84,39 @@ class Remote:
 
     def write(self, cause: CloudWrite, twin: Twin, now: Instant) -> RemoteTurn:
         """Ask the guard for what is wanted, if it may be wanted at all."""
-        tag, listed = self._tags.find(cause.tag), self._listed.get(cause.upstream)
-        if tag is None or listed is None or tag not in listed.tags:
-            text = f"upstream {cause.upstream} lists no tag of this name below requests"
+        wanted, text = self._wanted(cause)
+        if text:
             return self._told(cause, State.INVALID, text)
-        owner = self._owners.get(tag)
-        if owner is not None and owner.mode is Mode.AUTO:
-            text = f"loop {owner.plan.name} is in auto and writes this tag. Set its mode first"
-            return self._told(cause, State.OVERRIDDEN, text)
+        for tag in wanted:
+            owner = self._owners.get(tag)
+            if owner is not None and owner.mode is Mode.AUTO:
+                name, what = owner.plan.name, self._tags[tag].name
+                text = f"loop {name} is in auto and writes {what}. Set its mode first"
+                return self._told(cause, State.OVERRIDDEN, text)
         by, why = f"{cause.by} ({cause.id})", f"request through {cause.upstream}"
-        answer = self._guard.ask(Wish(tag, cause.value, Authority.CLOUD, by, why), twin, now)
-        if isinstance(answer, Refusal):
-            return self._refused(cause, answer)
-        self._open[answer.number] = _Open(cause, tag, now.mono + PATIENCE)
+        wishes = [Wish(tag, value, Authority.CLOUD, by, why) for tag, value in wanted.items()]
+        writes = self._guard.ask_all(wishes, twin, now)
+        if isinstance(writes, Refusal):
+            return self._refused(cause, writes)
+        numbers = {request.number for request in writes}
+        self._open |= dict.fromkeys(numbers, _Open(cause, now.mono + PATIENCE, numbers))
         told = self._told(cause, State.UPDATING, "the device is being written")
-        return RemoteTurn((answer,), told.events)
+        return RemoteTurn(writes, told.events)
+
+    def _wanted(self, cause: CloudWrite) -> tuple[dict[int, float], str]:
+        """Each tag that is meant with its value, or why none is."""
+        listed = self._listed.get(cause.upstream)
+        own, elements = self._tags.find(cause.tag), self._tags.elements(cause.tag)
+        tags = elements or (() if own is None else (own,))
+        if not tags or listed is None or not listed.tags.issuperset(tags):
+            return {}, f"upstream {cause.upstream} lists no tag of this name below requests"
+        values = cause.value if isinstance(cause.value, tuple) else (cause.value,)
+        if isinstance(cause.value, tuple) != bool(elements):
+            what = f"an array of {len(tags)}" if elements else "one value and no array"
+            return {}, f"{cause.tag} is {what}"
+        if len(values) != len(tags):
+            return {}, f"{cause.tag} has {len(tags)} elements, and {len(values)} values are given"
+        return dict(zip(tags, values, strict=True)), ""
 
     def loop(self, cause: CloudMode) -> Loop | None:
         """The loop whose mode may be set. None: it is not listed; ``moded`` tells."""
@@ -123,23 +143,39 @@ class Remote:
         out = self._open.pop(result.number, None)
         if out is None:
             return ()
-        if result.outcome is WriteOutcome.WRITTEN:
-            limits = self._tags[out.tag].write
+        out.waited.discard(result.number)
+        if result.outcome is not WriteOutcome.WRITTEN:
+            out.failed.append(result)
+        if out.waited:
+            return ()
+        more = {} if isinstance(out.cause.value, tuple) else {"read_back": result.read_back}
+        if not out.failed:
+            limits = self._tags[result.tag].write
             seen = "read back" if limits and limits.read_back else "by the device's word"
-            return self._told(out.cause, State.APPLIED, seen, read_back=result.read_back).events
-        text = f"{result.outcome}: {result.detail}" if result.detail else str(result.outcome)
-        return self._told(out.cause, State.FAILED, text, read_back=result.read_back).events
+            return self._told(out.cause, State.APPLIED, seen, **more).events
+        return self._told(out.cause, State.FAILED, self._failure(out), **more).events
+
+    def _failure(self, out: _Open) -> str:
+        first = out.failed[0]
+        text = f"{first.outcome}: {first.detail}" if first.detail else str(first.outcome)
+        if not isinstance(out.cause.value, tuple):
+            return text
+        others = f", and {len(out.failed) - 1} more" if len(out.failed) > 1 else ""
+        return f"{self._tags[first.tag].name}{others}: {text}"
 
     def check(self, now: Instant) -> tuple[Event, ...]:
         """Writes whose end nobody has told in time."""
         if not self._open:
             return ()
-        late = [number for number, out in self._open.items() if now.mono > out.due]
+        late = {n: out for n, out in self._open.items() if now.mono > out.due}
         text = "no answer from the device: it may or may not have taken the value"
+        for number in late:
+            del self._open[number]
+        ended = {id(out): out.cause for out in late.values()}
         return tuple(
             event
-            for number in late
-            for event in self._told(self._open.pop(number).cause, State.FAILED, text).events
+            for cause in ended.values()
+            for event in self._told(cause, State.FAILED, text).events
         )
 
     def _refused(self, cause: CloudWrite, refusal: Refusal) -> RemoteTurn:
@@ -155,11 +191,28 @@ class Remote:
         facts: dict[str, Scalar] = {"request": cause.id, "upstream": cause.upstream}
         facts |= {"by": cause.by, "state": str(state), "reason": reason}
         if isinstance(cause, CloudWrite):
-            subject, what = cause.tag, f"{cause.tag} to {cause.value:.6g}"
-            facts |= {"tag": cause.tag, "value": cause.value}
+            subject, what = cause.tag, f"{cause.tag} to {in_words(cause.value)}"
+            facts |= {"tag": cause.tag} | _told_value(cause.value)
         else:
             subject, what = cause.loop, f"loop {cause.loop} to {cause.mode}"
             facts |= {"loop": cause.loop, "mode": str(cause.mode)}
         facts |= {name: value for name, value in more.items() if value == value}  # noqa: PLR0124 (NaN is not itself)
         text = f"request {cause.id} by {cause.by}, {what}: {state} ({reason})"
         return RemoteTurn(events=(Event(EventKind.REQUEST, subject, text, tuple(facts.items())),))
+
+
+_SHOWN = 8
+
+
+def in_words(value: float | tuple[float, ...]) -> str:
+    """A value for people; of an array the first."""
+    if not isinstance(value, tuple):
+        return f"{value:.10g}"
+    first = ", ".join(f"{each:.10g}" for each in value[:_SHOWN])
+    return f"[{first}, … {len(value)} values]" if len(value) > _SHOWN else f"[{first}]"
+
+
+def _told_value(value: float | tuple[float, ...]) -> dict[str, Scalar]:
+    if not isinstance(value, tuple):
+        return {"value": value}
+    return {"values": ", ".join(f"{each:.17g}" for each in value)}

@@ -8,8 +8,8 @@ its type, none of them twice.
      "issued": 1732278000123, "expires": 1732278020123, "by": "Anna, control room",
      "write": {"tag": "skid/speed", "value": 1200}}
 
-In place of ``write`` there may be ``loop``: ``{"loop": "pressure", "mode": "auto"}``. Times are ms
-since 1970, UTC.
+For an array ``tag`` is its name and ``value`` a list. In place of ``write`` there may be ``loop``:
+``{"loop": "pressure", "mode": "auto"}``. Times are ms since 1970, UTC.
 """
 
 import json
@@ -33,7 +33,10 @@ LARGEST = 3072
 AHEAD_MS = 5_000
 """So far may the sender's clock go before ours."""
 
-_DEPTH = 2
+MOST_VALUES = 100
+"""Of one array, in one request."""
+
+_DEPTH = 3
 _EXACT = 2**53
 _DIGITS = 24  # of a number's text
 _MS = 1_000_000
@@ -63,10 +66,10 @@ class BadRequest(EdgetwinError):
 
 @dataclass(frozen=True, slots=True)
 class WriteWanted:
-    """A tag shall have a value, in engineering units."""
+    """A tag shall have a value, an array its values, in engineering units."""
 
     tag: str
-    value: float
+    value: float | tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,13 @@ def _is_number(value: object) -> bool:
     return type(value) in {int, float}
 
 
+def _is_wanted(value: object) -> bool:
+    """One number, or as many as an array may have."""
+    if not isinstance(value, list):
+        return _is_number(value)
+    return 0 < len(value) <= MOST_VALUES and all(map(_is_number, value))
+
+
 _PRINTABLE = r"[ -~]{1,%d}"
 _ENVELOPE: dict[str, _Check] = {
     "gateway": _text(_PRINTABLE % 64),
@@ -183,7 +193,7 @@ _ENVELOPE: dict[str, _Check] = {
     "expires": _is_count,
     "by": _text(_PRINTABLE % 64),
 }
-_WRITE: dict[str, _Check] = {"tag": _text(_PRINTABLE % 200), "value": _is_number}
+_WRITE: dict[str, _Check] = {"tag": _text(_PRINTABLE % 200), "value": _is_wanted}
 _LOOP: dict[str, _Check] = {
     "loop": _text(_PRINTABLE % 64),
     "mode": lambda value: isinstance(value, str) and value in set(Mode),
@@ -209,7 +219,9 @@ def _members(found: object, checks: dict[str, _Check], one_of: tuple[str, ...]) 
 
 def _read_write(found: object) -> WriteWanted:
     members = _members(found, _WRITE, ())
-    return WriteWanted(members["tag"], float(members["value"]))
+    value = members["value"]
+    wanted = tuple(map(float, value)) if isinstance(value, list) else float(value)
+    return WriteWanted(members["tag"], wanted)
 
 
 def _read_loop(found: object) -> ModeWanted:

@@ -110,7 +110,7 @@ class Tag:
     1) of the range that the device itself tells of. ``method`` is what the driver calls with a new
     value (core.nodes), None where it writes to ``address``. ``summary`` is which
     summaries tell of it: those of the upstream's window (""), those of a class, or none (None).
-    ``states`` name its whole values.
+    ``states`` name its whole values. ``array`` names the array it is an element of ("": of none).
     """
 
     index: int
@@ -139,6 +139,7 @@ class Tag:
     counter: Counter | None = None
     states: tuple[tuple[int, str], ...] = ()
     place: str = ""
+    array: str = ""
 
     @property
     def registers(self) -> int:
@@ -153,11 +154,17 @@ class TagTable:
     tags: tuple[Tag, ...]
     aliases: Mapping[str, int] = field(default_factory=dict)
     _index: dict[str, int] = field(init=False, repr=False)
+    _arrays: dict[str, tuple[int, ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Index the names."""
         names = {tag.name: tag.index for tag in self.tags}
         object.__setattr__(self, "_index", {**self.aliases, **names})
+        arrays: dict[str, tuple[int, ...]] = {}
+        for tag in self.tags:
+            if tag.array:
+                arrays[tag.array] = (*arrays.get(tag.array, ()), tag.index)
+        object.__setattr__(self, "_arrays", arrays)
 
     def __len__(self) -> int:
         """How many tags there are: the length of every twin column."""
@@ -174,6 +181,10 @@ class TagTable:
     def find(self, name: str) -> int | None:
         """The index of a tag by either of its names."""
         return self._index.get(name)
+
+    def elements(self, array: str) -> tuple[int, ...]:
+        """The indices of an array's elements in their order; () where no array has this name."""
+        return self._arrays.get(array, ())
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ event-loop turn*, so the engine can react and the next write can leave before an
 Every driver passes ``tests/devices/conformance.py`` against a real server on loopback.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from edgetwin.core.reading import ReadingBatch, WriteRequest, WriteResult
@@ -59,6 +60,9 @@ class Driver(Protocol):
 
     def start_write(self, request: WriteRequest) -> None:
         """Write ahead of any waiting read, read it back, and answer with one ``sink.written``."""
+
+    def start_array(self, requests: Sequence[WriteRequest]) -> None:
+        """Write all elements of an array, at one instant where the device can; answer each."""
 
     async def close(self) -> None:
         """Leave the device in good order.

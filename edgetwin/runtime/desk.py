@@ -18,7 +18,7 @@ from edgetwin.core.errors import StorageError
 from edgetwin.core.event import Event, EventKind
 from edgetwin.core.frame import CloudMode, CloudWrite, Frame, Input
 from edgetwin.core.reading import Instant, Scalar
-from edgetwin.core.remote import State
+from edgetwin.core.remote import State, in_words
 from edgetwin.core.request import Flaw, ModeWanted, Reply, WriteWanted
 from edgetwin.runtime.tally import Tally
 from edgetwin.storage.request_log import Claim, Outcome, RequestLog, Standing
@@ -62,7 +62,7 @@ class Petition:
         """What is wanted, for people."""
         if isinstance(self.wanted, ModeWanted):
             return f"loop {self.wanted.loop} to {self.wanted.mode}"
-        return f"{self.wanted.tag} to {self.wanted.value:.10g}"
+        return f"{self.wanted.tag} to {in_words(self.wanted.value)}"
 
     def as_input(self) -> CloudWrite | CloudMode:
         """What the engine is asked."""

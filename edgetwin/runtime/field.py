@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import groupby
 
 from edgetwin.core.engine import Engine
 from edgetwin.core.event import EventKind
@@ -81,6 +82,7 @@ class Field:
         self._now = now
         self._drivers: dict[int, GuardedDriver] = {}
         self._device_of = [tag.device for tag in engine.plan.tags]
+        self._array_of = [tag.array for tag in engine.plan.tags]
         self._open_writes: set[int] = set()
         self._is_writing = False
         # What drivers answer while they are given writes; bounded by what they have open.
@@ -160,8 +162,11 @@ class Field:
         writes = self.engine.react(cause, now)
         if writes:
             self._is_writing = True
-            for request in writes:
-                self._write(request)
+            if len(writes) == 1:
+                self._write(writes[0])
+            else:
+                for array in groupby(writes, self._whole):
+                    self._write(*array[1])
             self._is_writing = False
             self.latency.add(self._now().mono - now.mono)
         frame = self.engine.conclude()
@@ -186,13 +191,21 @@ class Field:
         self.turn(Reflect())
         self._next_reflect = self.engine.next_reflect
 
-    def _write(self, request: WriteRequest) -> None:
+    def _whole(self, request: WriteRequest) -> tuple[str, str] | int:
+        """What is alike in the elements of an array that are asked for together."""
+        array = self._array_of[request.tag]
+        return (array, request.by) if array else request.number
+
+    def _write(self, request: WriteRequest, *others: WriteRequest) -> None:
+        """Start a write, or all elements of an array."""
         driver = self._drivers.get(self._device_of[request.tag])
-        self.writes_started += 1
+        self.writes_started += 1 + len(others)
         self._open_writes.add(request.number)
-        if driver is None:
+        self._open_writes.update(other.number for other in others)
+        if driver is not None:
+            driver.give(request, *others)
+            return
+        for each in (request, *others):
             lost = WriteOutcome.NO_COMMUNICATION
-            result = WriteResult(request.number, request.tag, lost, _NOT_READ, "the device is lost")
+            result = WriteResult(each.number, each.tag, lost, _NOT_READ, "the device is lost")
             self._loop.call_soon(self.written, result)
-        else:
-            driver.give(request)

@@ -63,16 +63,23 @@ class GuardedDriver:
             self._fail(error)
             return True
 
-    def give(self, request: WriteRequest) -> None:
-        """Give the driver a write; a failure answers it. All writes to the plant pass here."""
+    def give(self, request: WriteRequest, *others: WriteRequest) -> None:
+        """Give the driver a write, or all elements of an array; a failure answers them.
+
+        All writes to the plant pass here.
+        """
         try:
-            self._driver.start_write(request)
+            if others:
+                self._driver.start_array((request, *others))
+            else:
+                self._driver.start_write(request)
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(error)
             why = f"the driver failed ({error!r}): the device may or may not have taken it"
             lost = WriteOutcome.NO_COMMUNICATION
-            result = WriteResult(request.number, request.tag, lost, _NOT_READ, why)
-            asyncio.get_running_loop().call_soon(self._written, result)
+            for each in (request, *others):
+                result = WriteResult(each.number, each.tag, lost, _NOT_READ, why)
+                asyncio.get_running_loop().call_soon(self._written, result)
 
     async def close(self) -> None:
         """Close the driver; one that raises here, or hangs, is broken."""

@@ -35,6 +35,7 @@ def test_only_the_guard_makes_write_requests(package):
 def test_one_place_gives_writes_to_a_driver(package):
     # Within a driver a call may hand on to one of its parts.
     outside = [source for source in package if not source.name.startswith("edgetwin/devices/")]
-    places = calls(outside, "start_write")
-    assert len(places) == 1, f"start_write is called at {places}"
-    assert places[0].startswith("edgetwin/runtime/")
+    for way in ("start_write", "start_array"):
+        places = calls(outside, way)
+        assert len(places) == 1, f"{way} is called at {places}"
+        assert places[0].startswith("edgetwin/runtime/guarded.py")

@@ -395,3 +395,72 @@ def test_asking_after_a_look_is_answered_as_asking_at_once(steps):
         if isinstance(given_, WriteRequest):
             looking.answer(given_, ms)
             plain.answer(wanted, ms)
+
+
+# ---------------------------------------------------------------- arrays
+
+
+class Shelf:
+    """Three writable elements, a twin that has read them as 1, 2, 3, and a guard."""
+
+    def __init__(self, limits=WriteLimits(0.0, 10.0, deadband=0.5)):  # noqa: B008 - frozen
+        more = {"period": 100 * MS, "write": limits, "array": "skid/r"}
+        table = TagTable(tuple(Tag(n, f"skid/r_{n}", **more) for n in range(3)))
+        self.twin, self.guard = Twin(table), Guard(table, control=True)
+        self.twin.apply(ReadingBatch(slice(0, 3), np.array([1.0, 2.0, 3.0])), at(0))
+
+    def ask(self, *values):
+        wishes = [Wish(n, v, Authority.CLOUD, "anna", "test") for n, v in enumerate(values)]
+        return self.guard.ask_all(wishes, self.twin, at(10))
+
+
+def test_array_that_changes_in_one_element_is_written_as_a_whole():
+    requests = Shelf().ask(1.0, 5.0, 3.0)
+    assert [(r.number, r.tag, r.value) for r in requests] == [(1, 0, 1.0), (2, 1, 5.0), (3, 2, 3.0)]
+
+
+def test_array_that_stands_already_is_unchanged():
+    assert Shelf().ask(1.0, 2.25, 3.0).reason is Reason.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ((1.0, 2.0, 10.5), Reason.OUTSIDE),
+        ((5.0, math.nan, 5.0), Reason.NOT_FINITE),
+        ((-1.0, 99.0, 5.0), Reason.OUTSIDE),
+    ],
+)
+def test_array_of_which_one_element_is_refused_is_refused(values, reason):
+    shelf = Shelf()
+    assert shelf.ask(*values).reason is reason
+    assert len(shelf.ask(4.0, 5.0, 6.0)) == 3, "nothing is out"
+
+
+def test_array_of_which_one_element_is_out_is_busy():
+    shelf = Shelf()
+    out = shelf.guard.ask(Wish(1, 9.0, Authority.LOOP, "loop", "t"), shelf.twin, at(5))
+    assert isinstance(out, WriteRequest)
+    assert shelf.ask(4.0, 5.0, 6.0).reason is Reason.BUSY
+
+
+ELEMENTS = st.floats(-2, 12) | st.sampled_from([math.nan, math.inf, 0.0, 1.0, 2.0, 3.0])
+
+
+@given(st.lists(ELEMENTS, min_size=3, max_size=3))
+def test_array_passes_exactly_if_each_element_would_or_stands_already(values):
+    def alone(tag, value):
+        shelf = Shelf()
+        wish = Wish(tag, value, Authority.CLOUD, "anna", "test")
+        return shelf.guard.ask(wish, shelf.twin, at(10))
+
+    answers = [alone(tag, value) for tag, value in enumerate(values)]
+    reasons = [a.reason if isinstance(a, Refusal) else None for a in answers]
+    given_ = Shelf().ask(*values)
+    refused = [r for r in reasons if r not in (None, Reason.UNCHANGED)]
+    if refused:
+        assert given_.reason is refused[0]
+    elif None not in reasons:
+        assert given_.reason is Reason.UNCHANGED
+    else:
+        assert [r.value for r in given_] == [v + 0.0 for v in values]

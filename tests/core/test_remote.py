@@ -185,6 +185,90 @@ def test_a_listed_loop_goes_to_the_mode_and_says_who_wanted_it(bench):
     assert "by Anna (room/2)" in frame.events[0].text
 
 
+ARRAY = CONFIG.replace(
+    "assets:", "      r: {at: 4x0101, type: float32, elements: 3, write: {min: 0, max: 9}}\nassets:"
+).replace("[skid/n, skid/m]", "[skid/n, skid/r]")
+
+
+class ArrayBench(Bench):
+    def __init__(self, text=ARRAY):
+        super().__init__(text)
+
+    def scan(self):
+        tags = self.engine.plan.tags
+        values = {"skid/p": 3.0, "skid/n": 1200.0, "skid/m": 5.0, "skid/k": 5.0}
+        measured = [values.get(tag.name, 1.0) for tag in tags if tag.device == 0]
+        return self.feed(ReadingBatch(slice(0, len(measured)), np.array(measured)))
+
+    def ends(self, frame, *outcomes):
+        """Answer each write; the last frame."""
+        pairs = list(zip(frame.writes, outcomes, strict=True))
+        return [
+            self.feed(WriteResult(write.number, write.tag, outcome, write.value, "why"))
+            for write, outcome in pairs
+        ]
+
+
+def test_an_array_is_updating_until_its_last_element_is_written():
+    bench = ArrayBench()
+    frame = bench.write("skid/r", (1.0, 2.0, 0.0))
+    assert states(frame) == ["updating"]
+    names = [bench.engine.plan.tags[w.tag].name for w in frame.writes]
+    assert names == ["skid/r_0", "skid/r_1", "skid/r_2"]
+    assert [w.value for w in frame.writes] == [1.0, 2.0, 0.0]
+    told = bench.ends(frame, *[WriteOutcome.WRITTEN] * 3)
+    assert [states(each) for each in told] == [[], [], ["applied"]]
+    assert dict(told[-1].events[-1].facts)["values"] == "1, 2, 0"
+    assert "skid/r to [1, 2, 0]: applied (read back)" in told[-1].events[-1].text
+
+
+def test_an_array_of_which_an_element_failed_has_failed_and_names_it():
+    bench = ArrayBench()
+    frame = bench.write("skid/r", (4.0, 2.0, 0.0))
+    lost, fine = WriteOutcome.NOT_VERIFIED, WriteOutcome.WRITTEN
+    told = bench.ends(frame, fine, lost, lost)
+    assert [states(each) for each in told] == [[], [], ["failed"]]
+    assert reason(told[-1]) == "skid/r_1, and 1 more: not verified: why"
+
+
+def test_an_array_whose_end_nobody_tells_has_failed_once():
+    bench = ArrayBench()
+    frame = bench.write("skid/r", (4.0, 2.0, 0.0))
+    bench.ends(frame._replace(writes=frame.writes[:1]), WriteOutcome.WRITTEN)
+    bench.now += 5 * SECOND + 1
+    assert states(bench.feed(Tick())) == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "state", "words"),
+    [
+        ({"tag": "skid/r", "value": 1.0}, "invalid", "skid/r is an array of 3"),
+        ({"tag": "skid/r", "value": (1.0, 2.0)}, "invalid", "3 elements, and 2 values"),
+        ({"tag": "skid/n", "value": (1.0,)}, "invalid", "skid/n is one value and no array"),
+        ({"tag": "skid/r", "value": (1.0, 2.0, 9.5)}, "invalid", "skid/r_2: 9.5 is outside"),
+        ({"tag": "skid/r", "value": (1.0, 1.0, 1.0)}, "applied", "stands already"),
+        ({"tag": "skid/r", "value": (2.0, 2.0, 2.0), "upstream": "deaf"}, "invalid", "lists no"),
+    ],
+)
+def test_an_array_that_is_not_written_says_why(asked, state, words):
+    frame = ArrayBench().write(**asked)
+    assert frame.writes == ()
+    assert states(frame) == [state]
+    assert words in reason(frame)
+
+
+def test_one_element_of_a_listed_array_may_be_asked_for_alone():
+    assert len(ArrayBench().write("skid/r_1", 4.0).writes) == 1
+
+
+def test_an_array_with_an_element_in_the_hands_of_a_loop_is_overridden():
+    bench = ArrayBench(ARRAY.replace("mv: skid/k", "mv: skid/r_1"))
+    bench.feed(ModeRequest(1, Mode.AUTO, "anna"))
+    frame = bench.write("skid/r", (2.0, 2.0, 2.0))
+    assert (frame.writes, states(frame)) == ((), ["overridden"])
+    assert "skid/r_1" in reason(frame)
+
+
 NAMES = st.sampled_from(["skid/p", "skid/n", "skid/m", "skid/k", "pump/n", "other", ""])
 ASKED = st.builds(
     CloudWrite,

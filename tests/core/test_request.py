@@ -51,6 +51,11 @@ def test_a_write_is_read():
     assert isinstance(found.wanted.value, float)
 
 
+def test_an_array_is_read_as_its_values():
+    payload = said().replace(WHOLE, b'"value": [0, -1.5, 3]')
+    assert read(payload).wanted.value == (0.0, -1.5, 3.0)
+
+
 @pytest.mark.parametrize("mode", Mode)
 def test_a_mode_is_read(mode):
     wanted = {"loop": "pressure", "mode": str(mode)}
@@ -72,7 +77,11 @@ def test_a_mode_is_read(mode):
         (said().replace(WHOLE, b'"value": 1e400'), "larger than any"),
         (said().replace(WHOLE, b'"value": 1' + b"0" * 400), "larger than 2"),
         (said().replace(WHOLE, b'"value": 0.' + b"1" * 400), "larger than any"),
-        (said().replace(WHOLE, b'"value": [1]'), "nested deeper"),
+        (said().replace(WHOLE, b'"value": [[1]]'), "nested deeper"),
+        (said().replace(WHOLE, b'"value": []'), "value is not"),
+        (said().replace(WHOLE, b'"value": [1, true]'), "value is not"),
+        (said().replace(WHOLE, b'"value": [1, "2"]'), "value is not"),
+        (said().replace(WHOLE, b'"value": [' + b"1," * 100 + b"1]"), "value is not"),
         (said(extra=1), "unknown: 'extra'"),
         (said(loop={"loop": "pressure", "mode": "auto"}), "exactly one of"),
         (said(write=...), "exactly one of"),

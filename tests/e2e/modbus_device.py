@@ -74,12 +74,13 @@ class Device:
         return bytes([2 * count]) + raw[2 * first : 2 * (first + count)]
 
     def take(self, first: int, data: bytes) -> bytes:
-        (value,) = struct.unpack(">f", data[5:9])
-        self.written.append(value)
+        values = struct.unpack(f">{data[4] // 4}f", data[5 : 5 + data[4]])
+        self.written += values
         if self.write == "refuse":
             raise Refused(DEVICE_FAILURE)
         if self.write != "forget":
-            self.held[first // 2] = value / 2 if self.write == "alter" else value
+            taken = [value / 2 if self.write == "alter" else value for value in values]
+            self.held[first // 2 : first // 2 + len(taken)] = taken
         return data[:4]
 
 

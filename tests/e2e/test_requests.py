@@ -26,14 +26,16 @@ devices:
       n: {{at: 4x0001, type: float32, unit: 1/min, write: {{min: 600, max: 1750, rate: 500 per s}}}}
       m: {{at: 4x0003, type: float32, write: {{min: 0, max: 10}}}}
       k: {{at: 4x0005, type: float32, write: {{min: 0, max: 10}}}}
+      r: {{at: 4x0007, type: float32, elements: 4, write: {{min: -9, max: 9}}}}
 loops:
   pressure: {{law: pid, pv: skid/p, sp: 2, mv: skid/m, gain: 1, integral: 1 s, mode: {mode}}}
   other: {{law: pid, pv: skid/p, sp: 2, mv: skid/k, gain: 1, mode: shadow}}
 upstream:
   cloud:
     broker: "mqtt://127.0.0.1:{broker}"
-    requests: {{keys: [control-room.pem], tags: [skid/n, skid/m], loops: [pressure]}}
+    requests: {{keys: [control-room.pem], tags: [skid/n, skid/m, skid/r], loops: [pressure]}}
 """
+HELD = [1000.0, 5.0, 5.0, 0.0, 1.0, 2.0, 3.0]
 REQUEST = "edgetwin/asked/request"
 IN_TIME_S = 3
 """A second is promised; this machine may be busy. The campaign tells the figure."""
@@ -85,7 +87,7 @@ def cloud(subscriber, signer):
 
 @pytest.fixture
 async def plant(skid):
-    await skid.tell(held=[1000.0, 5.0, 5.0])
+    await skid.tell(held=HELD)
     return skid
 
 
@@ -127,6 +129,29 @@ async def test_a_signed_write_is_applied_read_back_and_told(
     assert code == 0, said
 
 
+async def test_an_array_is_applied_as_one_or_not_at_all(run_gateway, plant, mosquitto, cloud):
+    text = CONFIG.format(port=plant.port, broker=mosquitto.port, mode="shadow")
+    async with run_gateway(text) as gateway:
+        await running(gateway)
+        await gateway.until_tag("skid/r_3", "good")
+        before = (await plant.tell())["requests"]
+        wanted = {"tag": "skid/r", "value": [0, -1.5, 7, 3]}
+        reply, took = await cloud.ask("applied", write=wanted)
+        assert took < IN_TIME_S
+        assert (reply["tag"], reply["values"]) == ("skid/r", "0, -1.5, 7, 3")
+        told = await plant.tell()
+        assert told["written"] == [0.0, -1.5, 7.0, 3.0]
+        assert told["requests"] > before
+        reply, _ = await cloud.ask("invalid", write={"tag": "skid/r", "value": [1, 2, 3, 99]})
+        assert "skid/r_3: 99 is outside what may be written" in reply["reason"]
+        await plant.tell(write="alter")
+        reply, _ = await cloud.ask("failed", write={"tag": "skid/r", "value": [4, 0, 4, 4]})
+        assert "skid/r_0, and 2 more: not verified: 4 was written, 2 is" in reply["reason"]
+        assert len((await plant.tell())["written"]) == 8
+        code = await gateway.end()
+    assert code == 0
+
+
 async def test_a_replay_is_refused_now_and_after_a_restart(
     run_gateway, plant, mosquitto, cloud, signer
 ):
@@ -138,7 +163,7 @@ async def test_a_replay_is_refused_now_and_after_a_restart(
             if content is None:
                 content = signer.content("asked", write={"tag": "skid/n", "value": 1300})
                 await cloud.ask_again(content, "applied")
-                await plant.tell(held=[1000.0, 5.0, 5.0])
+                await plant.tell(held=HELD)
             reply, _ = await cloud.ask_again(content, "applied")
             assert "it came before" in reply["reason"]
             stolen = {**content, "nonce": "x" * 22}

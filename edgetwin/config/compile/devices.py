@@ -92,8 +92,7 @@ def _tag(
     where: Spot | None = None
     if isinstance(tag, OpcuaTag) and isinstance(device, OpcuaDevice):
         where = spot(tag, device, span, draft)
-    of_array = isinstance(tag, OpcuaTag) and tag.at.of_array
-    place = tag.node.place if of_array else device.place_in("tags", name.partition("/")[2])
+    place = tag.node.place if tag.array else device.place_in("tags", name.partition("/")[2])
     return Tag(
         index=len(draft.tags),
         name=name,
@@ -117,6 +116,7 @@ def _tag(
         method=where.method if where else None,
         states=tuple((int(number), text) for number, text in tag.states.items() if text),
         place=f"{place.file}:{place.line}",
+        array=f"{name.partition('/')[0]}/{tag.array}" if tag.array else "",
     )
 
 

@@ -75,17 +75,23 @@ def _tags(wanted: Requests, draft: Draft) -> list[int]:
     found = []
     for name in wanted.tags:
         place = wanted.place("tags")
-        index = draft.find_number(name, place)
-        if index is None:
-            continue
-        if draft.tags[index].write is None:
-            text = (
-                f"{shown(name)} has no 'write:' limits, so nobody may write it. "
-                "Say there what it may be: write: {min: …, max: …}"
-            )
-            draft.problems.at(place, text)
-        found.append(index)
+        for index in _named(name, wanted, draft):
+            if draft.tags[index].write is None:
+                text = (
+                    f"{shown(name)} has no 'write:' limits, so nobody may write it. "
+                    "Say there what it may be: write: {min: …, max: …}"
+                )
+                draft.problems.at(place, text)
+            found.append(index)
     return found
+
+
+def _named(name: str, wanted: Requests, draft: Draft) -> list[int]:
+    """The tag of a name, or all elements of the array."""
+    if elements := [tag.index for tag in draft.tags if tag.array == name]:
+        return elements
+    index = draft.find_number(name, wanted.place("tags"))
+    return [] if index is None else [index]
 
 
 def _loops(

@@ -44,7 +44,7 @@ class Requests(Section):
 
     tags: tuple[str, ...] = option(
         ListOf(TAG, 1, 1000),
-        "The tags that may be written, each with 'write:' limits.",
+        "The tags that may be written, each with 'write:' limits; an array by its own name.",
         example="[skid/speed]",
         unless="none",
     )

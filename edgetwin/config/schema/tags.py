@@ -140,6 +140,7 @@ class _Tag(Section):
         example="{wraps: 65536}",
         unless="no counter",
     )
+    array: str = ""  # the name of the array it is an element of: see compile.elements
 
 
 @section
@@ -172,6 +173,13 @@ class ModbusTag(_Tag):
     )
     length: int | None = option(
         whole(1, 125), "How many registers a text fills.", example="8", unless="only for a text"
+    )
+    elements: int | None = option(
+        whole(1, 1000),
+        "How many such values lie side by side: NAME_0 is the first, NAME_1 lies behind it. What "
+        "else is written here holds for each of them.",
+        example="8",
+        unless="one value",
     )
     no_value: tuple[Raw, ...] = option(
         ListOf(RAW, 1, 8),

@@ -26,6 +26,7 @@ from edgetwin.core.payload import VERSION
 from edgetwin.core.plan import Mode
 from edgetwin.core.ranges import KIND
 from edgetwin.core.remote import State
+from edgetwin.core.request import MOST_VALUES
 
 ACCEPT = Message(
     suffix="accept",
@@ -61,8 +62,13 @@ _SENDER = (
     Field("by", pattern("^[ -~]{1,64}$"), "Who asks, for the journal."),
 )
 _WRITE = record(
-    Field("tag", pattern("^[ -~]{1,200}$"), "A tag that `requests:` lists."),
-    Field("value", number(), "The value it shall have, within its write limits.", "the tag's"),
+    Field("tag", pattern("^[ -~]{1,200}$"), "A tag, or an array, that `requests:` lists."),
+    Field(
+        "value",
+        {"anyOf": [number(), {**array(number(), 1), "maxItems": MOST_VALUES}]},
+        "The value it shall have, within its write limits; of an array all its values.",
+        "the tag's",
+    ),
 )
 _LOOP = record(
     Field("loop", pattern("^[ -~]{1,64}$"), "A loop that `requests:` lists."),
@@ -123,6 +129,7 @@ REPLY = Message(
         Field("by", ANY_TEXT, "Who asked.", optional=True),
         Field("tag", NAMED, "What was to be written.", optional=True),
         Field("value", SCALAR, "To what.", "the tag's", optional=True),
+        Field("values", ANY_TEXT, "To what, of an array: `0, 1.5, 3`.", optional=True),
         Field("read_back", SCALAR, "What the device shows.", "the tag's", optional=True),
         Field("loop", NAMED, "Whose mode was to be set.", optional=True),
         Field("mode", NAMED, "To what.", optional=True),

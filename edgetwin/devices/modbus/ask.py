@@ -158,8 +158,7 @@ def write_exchange(unit: int, block: Block, raw: bytes, by: WriteBy = WriteBy.SI
     """
     if block.table.is_bits:
         if by is WriteBy.MULTIPLE:
-            begin = struct.pack(">BBHH", unit, WRITE_COILS, block.first, 1)
-            return _many_form(begin, 1).exchange(b"\x01" if any(raw) else b"\x00")
+            return coils_form(unit, block).exchange(b"\x01" if any(raw) else b"\x00")
         return _echoed(unit, WRITE_COIL, block, raw)
     return write_form(unit, block, by).exchange(raw)
 
@@ -173,6 +172,12 @@ def write_form(unit: int, block: Block, by: WriteBy) -> WriteForm:
         return _many_form(begin, 2 * block.count)
     begin = struct.pack(">HHBBH", 0, 6, unit, WRITE_REGISTER, block.first)
     return WriteForm(begin, b"", 12)
+
+
+def coils_form(unit: int, block: Block) -> WriteForm:
+    """How the coils of a block are written at once: eight to a byte, the first lowest (§6.11)."""
+    begin = struct.pack(">BBHH", unit, WRITE_COILS, block.first, block.count)
+    return _many_form(begin, (block.count + 7) // 8)
 
 
 def mask_exchange(unit: int, block: Block, masks: bytes) -> Exchange:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edgetwin.core.address import ModbusAddress, Table
 from edgetwin.core.blocks import READ_FUNCTION, Block
@@ -14,6 +14,7 @@ from edgetwin.core.tags import TagTable
 from edgetwin.core.tuples import new
 from edgetwin.devices.driver import Sink
 from edgetwin.devices.modbus import words
+from edgetwin.devices.modbus.arrays import Stretch, StretchWriting, stretches
 from edgetwin.devices.modbus.ask import Exchange, read_exchange
 from edgetwin.devices.modbus.lane import Counters, Lane
 from edgetwin.devices.modbus.port import Port, port_of
@@ -63,7 +64,9 @@ class ModbusDriver:
         if self._settings.tls.any_certificate:
             _log.warning("%s: any certificate is accepted (`any_certificate`)", self._where)
         self._groups = {group.number: GroupScan(unit, group) for group in device.groups}
+        self._tags = tags
         self._targets = _targets(self._settings, device, tags)
+        self._arrays = stretches(tags, device.index, self._settings)
         self.counters = Counters()
         self._lane = Lane(self._settings, self.counters, self._end)
         self._shortest = _shortest(self._settings.unit, device, tags)
@@ -182,6 +185,47 @@ class ModbusDriver:
         self._writes += 1
         writing = new(Writing, (request, target, self._lane, self._now, self._answer))
         self._lane.send_first(WriteAsk(writing, raw))
+
+    def start_array(self, requests: Sequence[WriteRequest]) -> None:
+        """Write neighbours with one request, or as few as the device takes; answer each."""
+        array = self._tags[requests[0].tag].array
+        parts = self._arrays.get(array, [])
+        tags = [tag.index for part in parts for tag in part.tags]
+        if tags != [request.tag for request in requests]:
+            for request in requests:
+                self.start_write(request)
+            return
+        if self._gone.is_set():
+            self._refuse_all(requests, f"{self._where} is not connected")
+        elif self._writes + len(requests) > MOST_WRITES:
+            self._refuse_all(requests, f"more than {MOST_WRITES} writes would wait for it")
+        else:
+            self._send_array(parts, requests)
+
+    def _send_array(self, parts: Sequence[Stretch], requests: Sequence[WriteRequest]) -> None:
+        raws = []
+        for request in requests:
+            try:
+                raws.append(encode(self._tags[request.tag], request.value))
+            except DoesNotFit as reason:
+                text = f"{self._tags[request.tag].name}: {reason}. No element was written"
+                self._refuse_all(requests, text, WriteOutcome.REFUSED)
+                return
+        self._writes += len(requests)
+        at = 0
+        for part in parts:
+            mine = slice(at, at := at + len(part.tags))
+            own = tuple(requests[mine])
+            StretchWriting(own, part, self._lane, self._now, self._answer).begin(raws[mine])
+
+    def _refuse_all(
+        self,
+        requests: Sequence[WriteRequest],
+        detail: str,
+        outcome: WriteOutcome = WriteOutcome.NO_COMMUNICATION,
+    ) -> None:
+        for request in requests:
+            self._refuse(request, outcome, detail)
 
     def _refuse(self, request: WriteRequest, outcome: WriteOutcome, detail: str) -> None:
         self._sink.written(result_of(request, outcome, detail))

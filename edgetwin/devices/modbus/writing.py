@@ -11,7 +11,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from edgetwin.core.blocks import plan_blocks
 from edgetwin.core.decode import decoder_for
@@ -28,6 +28,7 @@ from edgetwin.devices.modbus.ask import (
     Exchange,
     Failure,
     Trouble,
+    WriteForm,
     mask_exchange,
     read_exchange,
     write_exchange,
@@ -60,6 +61,49 @@ class Target:
         return write_exchange(self._unit, self.block, raw, self._by)
 
 
+class Goal(Protocol):
+    """What is written to: how, and how it is read back. Without ``form`` ask ``exchange``."""
+
+    @property
+    def form(self) -> WriteForm | None:
+        """What all writes to it have in common."""
+
+    @property
+    def read(self) -> Exchange:
+        """The request that reads it back."""
+
+    def exchange(self, raw: bytes) -> Exchange:
+        """The request that writes it."""
+
+
+class UnderWay(Protocol):
+    """A write under way: of one value, or of several at once (devices.modbus.arrays)."""
+
+    @property
+    def request(self) -> WriteRequest:
+        """What is asked for, or the first of it."""
+
+    @property
+    def target(self) -> Goal:
+        """Where it goes."""
+
+    @property
+    def now(self) -> Callable[[], Instant]:
+        """Both clocks."""
+
+    def end(self, outcome: WriteOutcome, detail: str = "", read_back: float = math.nan) -> None:
+        """Answer."""
+
+    def read_back(self) -> None:
+        """The device may have taken it: look."""
+
+    def taken(self) -> None:
+        """The device says it has taken it."""
+
+    def compare(self, frame: bytes) -> None:
+        """See what it holds."""
+
+
 class Writing(NamedTuple):
     """A write under way. ``answer`` is called exactly once."""
 
@@ -87,14 +131,10 @@ class Writing(NamedTuple):
     def compare(self, frame: bytes) -> None:
         """Compare what the device holds with what it was told."""
         (held,), _, quality = self.target.decoder.decode(frame, DATA_AT)
+        held = float(held)
         tag, wanted = self.target.tag, self.request.value
-        if quality == 0 and abs(held - wanted) <= slack(tag, wanted):
-            self.end(WriteOutcome.WRITTEN, read_back=float(held))
-            return
-        unit = f" {tag.unit}" if tag.unit else ""
-        shown = "no value" if math.isnan(held) else f"{held:.10g}{unit}"
-        detail = f"{wanted:.10g}{unit} was written, {shown} is read back"
-        self.end(WriteOutcome.NOT_VERIFIED, detail, float(held))
+        outcome, detail = compared(tag, wanted, held, is_good=bool(quality == 0))
+        self.end(outcome, detail, held)
 
 
 class WriteAsk(Ask):
@@ -102,7 +142,7 @@ class WriteAsk(Ask):
 
     __slots__ = ("_writing",)
 
-    def __init__(self, writing: Writing, raw: bytes) -> None:
+    def __init__(self, writing: UnderWay, raw: bytes) -> None:
         form = writing.target.form
         if form is None:
             super().__init__(writing.target.exchange(raw))
@@ -144,7 +184,7 @@ class ReadBack(Ask):
 
     __slots__ = ("_writing",)
 
-    def __init__(self, writing: Writing) -> None:
+    def __init__(self, writing: UnderWay) -> None:
         super().__init__(writing.target.read)
         self._writing = writing
 
@@ -159,6 +199,15 @@ class ReadBack(Ask):
         self._writing.end(
             outcome, f"the device was told, but the read-back failed: {failure.words}"
         )
+
+
+def compared(tag: Tag, wanted: float, held: float, *, is_good: bool) -> tuple[WriteOutcome, str]:
+    """Whether what is read back is what was written; if not, both in words."""
+    if is_good and abs(held - wanted) <= slack(tag, wanted):
+        return WriteOutcome.WRITTEN, ""
+    unit = f" {tag.unit}" if tag.unit else ""
+    shown = "no value" if math.isnan(held) else f"{held:.10g}{unit}"
+    return WriteOutcome.NOT_VERIFIED, f"{wanted:.10g}{unit} was written, {shown} is read back"
 
 
 def result_of(

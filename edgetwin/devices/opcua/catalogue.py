@@ -103,7 +103,7 @@ class Catalogue:
     ) -> tuple[dict[int, Node], dict[int, str]]:
         """Where to write to: of an array each element by itself, as others may write the rest.
 
-        Not if the server would take it for the whole array.
+        Not if the server would take it for the whole array: see devices.opcua.array_writing.
         """
         points = {tag: node for tag, node in nodes.items() if not self._arrays.holds(tag)}
         arrays = {tag: node for tag, node in nodes.items() if tag not in points}
@@ -118,7 +118,7 @@ class Catalogue:
             for tag in self._arrays.of(first):
                 place = Place(node.place.node, _element(self._tags[tag]))
                 points[tag] = Node(tag, place, node.kind)
-        why = "it can only be read: the server does not write one element of an array"
+        why = "it is only written as a whole: the server does not write one element of an array"
         return points, dict.fromkeys(mute, why)
 
 

@@ -6,7 +6,7 @@ and the supervisor closes and connects anew, with a new client, new node ids and
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -97,15 +97,18 @@ class OpcuaDriver:
     def start_write(self, request: WriteRequest) -> None:
         """Write at once, ahead of the next read; read back; answer."""
         if self._link is None or not self._link.start_write(request):
-            self._around.sink.written(
-                WriteResult(
-                    request.number,
-                    request.tag,
-                    WriteOutcome.NO_COMMUNICATION,
-                    np.nan,
-                    f"{self._around.device.name} is not connected",
-                )
-            )
+            self._not_connected(request)
+
+    def start_array(self, requests: Sequence[WriteRequest]) -> None:
+        """Write all elements with one write, read them back, answer each."""
+        if self._link is None or not self._link.start_array(requests):
+            for request in requests:
+                self._not_connected(request)
+
+    def _not_connected(self, request: WriteRequest) -> None:
+        text = f"{self._around.device.name} is not connected"
+        lost = WriteOutcome.NO_COMMUNICATION
+        self._around.sink.written(WriteResult(request.number, request.tag, lost, np.nan, text))
 
     async def close(self) -> None:
         """End the session: open writes are answered NO_COMMUNICATION, and then there is silence."""

@@ -90,6 +90,14 @@ class Setpoint(NamedTuple):
     value: float | int | bool
 
 
+class ArraySetpoint(NamedTuple):
+    """Several elements of an array, or all, as ``place`` says; ``kind`` is that of the array."""
+
+    place: Place
+    kind: int
+    values: tuple[float | int | bool, ...]
+
+
 class Call(NamedTuple):
     """A method of an object, and the one argument that it gets; ``kind`` as in ``Setpoint``."""
 
@@ -118,8 +126,10 @@ class Lane(Protocol):
     def reader(self, places: Sequence[Place]) -> Reader:
         """Prepare a read of what lies there."""
 
-    def write(self, setpoint: Setpoint, take: Callable[[int], None], fail: Fail) -> None:
-        """Write one value; ``take`` gets the node's StatusCode."""
+    def write(
+        self, setpoint: Setpoint | ArraySetpoint, take: Callable[[int], None], fail: Fail
+    ) -> None:
+        """Write to one node; ``take`` gets its StatusCode."""
 
     def call(self, call: Call, take: Callable[[int], None], fail: Fail) -> None:
         """Call a method; ``take`` gets its StatusCode."""

@@ -28,6 +28,7 @@ from edgetwin.devices.opcua.bounds import Refused
 from edgetwin.devices.opcua.columns import ARRAY, DIMENSIONS, EPOCH, Columns
 from edgetwin.devices.opcua.exchange import (
     Ack,
+    ArraySetpoint,
     Call,
     Fail,
     Notification,
@@ -141,8 +142,10 @@ class FastLane:
         """Read once and hand out the reply as it came, to have it decoded twice and compared."""
         self._send(READ, _read_body(places), take, fail)
 
-    def write(self, setpoint: Setpoint, take: Callable[[int], None], fail: Fail) -> None:
-        """Write one value, without timestamps: servers that keep their own refuse ours."""
+    def write(
+        self, setpoint: Setpoint | ArraySetpoint, take: Callable[[int], None], fail: Fail
+    ) -> None:
+        """Write to one node, without timestamps: servers that keep their own refuse ours."""
         node, part = setpoint.place
         body = b"".join(
             (
@@ -151,7 +154,9 @@ class FastLane:
                 struct.pack("<I", _VALUE_ATTRIBUTE),
                 _text(part),
                 b"\x01",
-                _variant(setpoint.kind, setpoint.value, part),
+                _array(setpoint)
+                if isinstance(setpoint, ArraySetpoint)
+                else _variant(setpoint.kind, setpoint.value, part),
             )
         )
         self._send(WRITE, body, lambda reply: take(write_reply(reply)), fail)
@@ -273,6 +278,12 @@ def _text(text: str) -> bytes:
     """A String, whose length is that of its bytes; the empty one as null."""
     content = text.encode()
     return struct.pack("<i", len(content) or -1) + content
+
+
+def _array(setpoint: ArraySetpoint) -> bytes:
+    """Numbers as a Variant that holds an array."""
+    kind, n = setpoint.kind, len(setpoint.values)
+    return bytes((kind,)) + struct.pack(f"<i{n}{_FORMATS[kind & 0x3F]}", n, *setpoint.values)
 
 
 def _variant(kind: int, value: float, part: str = "") -> bytes:

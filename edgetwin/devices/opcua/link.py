@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -89,7 +89,9 @@ class Link:
         if why:
             _log.warning("%s: reading the slower way, because %s", around.device.name, why)
         await known.look(self._lane, places, limits.nodes)
-        self._writer = Writer(self._lane, known.setpoints, known.methods, self._deliver)
+        self._writer = Writer(
+            self._lane, known.setpoints, known.methods, self._deliver, known.nodes
+        )
         if around.settings.subscribe:
             known.odd |= await self._subscribe(self._lane, known, limits)
         else:
@@ -160,6 +162,13 @@ class Link:
         if self._writer is None:
             return False
         self._writer.start(request)
+        return True
+
+    def start_array(self, requests: Sequence[WriteRequest]) -> bool:
+        """Write all elements of an array, as above."""
+        if self._writer is None:
+            return False
+        self._writer.start_array(requests)
         return True
 
     async def ended(self) -> str:

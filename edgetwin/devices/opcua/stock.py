@@ -23,6 +23,7 @@ from edgetwin.devices.opcua.columns import (
 )
 from edgetwin.devices.opcua.exchange import (
     Ack,
+    ArraySetpoint,
     Call,
     Fail,
     Notification,
@@ -68,16 +69,12 @@ class StockLane:
 
         return read
 
-    def write(self, setpoint: Setpoint, take: Callable[[int], None], fail: Fail) -> None:
-        """Write one value, without timestamps."""
+    def write(
+        self, setpoint: Setpoint | ArraySetpoint, take: Callable[[int], None], fail: Fail
+    ) -> None:
+        """Write to one node, without timestamps."""
         node, part = setpoint.place
-        kind = ua.VariantType(setpoint.kind & 0x3F)
-        sides = part.count(",") + 1
-        variant = ua.Variant(setpoint.value, kind)
-        if setpoint.kind & ARRAY:
-            matrix = [ua.Int32(1)] * sides if sides > 1 else None
-            variant = ua.Variant([setpoint.value], kind, Dimensions=matrix, is_array=True)
-        value = ua.DataValue(variant, StatusCode=None)
+        value = ua.DataValue(_variant(setpoint), StatusCode=None)
         item = ua.WriteValue(node, AttributeIds.Value, part or None, value)
         call = partial(self._client.write, ua.WriteParameters([item]))
         self._start(call, lambda codes: take(codes[0].value), fail)
@@ -223,3 +220,14 @@ def notification_of(reply: ua.PublishResponse) -> Notification:
     handles = np.array([item.ClientHandle for item in items], np.uint32)
     columns = columns_of([item.Value for item in items], len(items)) if items else None
     return Notification(result.SubscriptionId, message.SequenceNumber, columns, handles, ended)
+
+
+def _variant(setpoint: Setpoint | ArraySetpoint) -> ua.Variant:
+    kind = ua.VariantType(setpoint.kind & 0x3F)
+    if isinstance(setpoint, ArraySetpoint):
+        return ua.Variant(list(setpoint.values), kind, is_array=True)
+    if not setpoint.kind & ARRAY:
+        return ua.Variant(setpoint.value, kind)
+    sides = setpoint.place.part.count(",") + 1
+    matrix = [ua.Int32(1)] * sides if sides > 1 else None
+    return ua.Variant([setpoint.value], kind, Dimensions=matrix, is_array=True)

@@ -6,13 +6,14 @@ in which the server took it. Every request gets exactly one result.
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import WriteOutcome, WriteRequest, WriteResult
+from edgetwin.devices.opcua.array_writing import ArrayWrite
 from edgetwin.devices.opcua.columns import ALONE, ARRAY, BOOLEAN, TYPE_NAMES, Columns
 from edgetwin.devices.opcua.exchange import Call, Lane, ServiceFault, Setpoint
 from edgetwin.devices.opcua.methods import Method
@@ -69,6 +70,17 @@ def _fit_integer(kind: int, raw: float) -> int:
     return whole
 
 
+def _alone(node: Node) -> int:
+    """The type of one element.
+
+    Raises:
+        Unfit: the server does not tell it, or it is no array.
+    """
+    if not node.kind & ARRAY:
+        raise Unfit("the server does not show an array, whose type would be known")
+    return node.kind & ~ARRAY
+
+
 class Writer:
     """The open writes of one connection."""
 
@@ -78,13 +90,18 @@ class Writer:
         nodes: Mapping[int, Node],
         methods: Mapping[int, Method],
         deliver: Delivery,
+        arrays: Mapping[int, Node] | None = None,
     ) -> None:
-        """``methods`` by tag: these are called in place of a write to the node."""
+        """``methods`` by tag: these are called in place of a write to the node.
+
+        ``arrays`` are whole ones, by their first tag.
+        """
         self._lane = lane
         self._nodes = nodes
         self._methods = methods
         self._tags = deliver.batches.tags
         self._deliver = deliver
+        self._arrays = arrays or {}
         self._open: dict[int, WriteRequest] = {}
         self._closed = False
 
@@ -96,6 +113,41 @@ class Writer:
             self._answer(request, WriteOutcome.NO_COMMUNICATION, "it was not sent")
         else:
             self._send(request)
+
+    def start_array(self, requests: Sequence[WriteRequest]) -> None:
+        """Put the elements of an array on the wire, with one write."""
+        first = requests[0]
+        array = self._deliver.batches.arrays.of(first.tag)
+        if [request.tag for request in requests] != list(array) or first.tag not in self._arrays:
+            for request in requests:
+                self.start(request)
+        elif first.expires < self._deliver.mark():
+            text = "its time was over before it could be sent"
+            self._answer_all(requests, WriteOutcome.EXPIRED, text)
+        elif self._closed or len(self._open) + len(requests) > MOST_OPEN:
+            self._answer_all(requests, WriteOutcome.NO_COMMUNICATION, "it was not sent")
+        else:
+            self._send_array(self._arrays[first.tag], requests)
+
+    def _send_array(self, node: Node, requests: Sequence[WriteRequest]) -> None:
+        wanted = []
+        for request in requests:
+            raw = self._deliver.batches.raw(request.tag, request.value)
+            try:
+                wanted.append((request, fit(_alone(node), raw)))
+            except Unfit as error:
+                text = f"{self._tags[request.tag].name}: {error}. No element was written"
+                self._answer_all(requests, WriteOutcome.REFUSED, text)
+                return
+        self._open |= {request.number: request for request in requests}
+        write = ArrayWrite(self._lane, self._deliver, node, wanted, self._answer, self._fail)
+        write.begin(parts=requests[0].tag in self._nodes)
+
+    def _answer_all(
+        self, requests: Sequence[WriteRequest], outcome: WriteOutcome, detail: str
+    ) -> None:
+        for request in requests:
+            self._answer(request, outcome, detail)
 
     def close(self) -> None:
         """Answer all that is open; take no more."""

@@ -3,8 +3,10 @@
 On the wire, against a server in a process of its own. What it holds is looked at by another client.
 """
 
+import contextlib
 import random
 import struct
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -79,19 +81,37 @@ def build_tags():
     return TagTable(tuple(tags))
 
 
-@pytest.fixture
-async def rig(server_port, conformance, request):
-    tags, sink = build_tags(), conformance.Recorder()
-    settings = ModbusSettings("127.0.0.1", server_port, 7, write_by=request.param)
-    group = ScanGroup(0, 100_000_000, range(len(tags)))
+@contextlib.asynccontextmanager
+async def connected(request, tags, by):
+    """A driver of these tags, a sink, and another client of the same server."""
+    port, sink = (
+        request.getfixturevalue("server_port"),
+        request.getfixturevalue("conformance").Recorder(),
+    )
+    settings = ModbusSettings("127.0.0.1", port, 7, write_by=by)
+    bits = sum(tag.address.table is Table.COIL for tag in tags)
+    parts = (range(len(tags) - bits), range(len(tags) - bits, len(tags)))
+    groups = tuple(ScanGroup(n, 100_000_000, part) for n, part in enumerate(parts) if part)
     now = request.getfixturevalue("instant")
-    driver = ModbusDriver(DevicePlan(0, "plc", "modbus", settings, (group,)), tags, sink, now)
+    driver = ModbusDriver(DevicePlan(0, "plc", "modbus", settings, groups), tags, sink, now)
     await driver.connect()
-    other = AsyncModbusTcpClient("127.0.0.1", port=server_port)
+    other = AsyncModbusTcpClient("127.0.0.1", port=port)
     await other.connect()
     yield driver, tags, sink, other
     other.close()
     await driver.close()
+
+
+@pytest.fixture
+async def rig(request):
+    async with connected(request, build_tags(), request.param) as made:
+        yield made
+
+
+@pytest.fixture
+async def arrays(request):
+    async with connected(request, build_arrays(), request.param) as made:
+        yield made
 
 
 async def written(conformance, rig, requests):
@@ -109,7 +129,8 @@ async def written(conformance, rig, requests):
 async def read(rig):
     driver, tags, sink, _ = rig
     sink.heard.clear()
-    driver.start_scan(0)
+    for group in {tag.address.table is Table.COIL for tag in tags}:
+        driver.start_scan(int(group))
     await sink.until(lambda: len(sink.heard) == len(tags), "a whole scan")
 
 
@@ -143,3 +164,70 @@ async def test_one_bit_of_a_register_is_written_and_its_15_neighbours_stay(rig, 
         word = word | 1 << tag.address.bit if on else word & ~(1 << tag.address.bit)
         answer = await other.read_holding_registers(place, count=1, device_id=7)
         assert answer.registers == [word]
+
+
+# ---------------------------------------------------------------- arrays
+
+N = 3  # elements of each array of registers
+COILS = 19
+
+
+def array(name, first, size, tag):
+    """``size`` tags like this one, side by side."""
+    table = tag.address.table
+    places = [ModbusAddress(table, first + n * tag.registers) for n in range(size)]
+    more = {"device": 0, "write": tag.write, "array": f"plc/{name}"}
+    return [
+        replace(tag, index=tag.index + n, name=f"plc/{name}_{n}", address=place, **more)
+        for n, place in enumerate(places)
+    ]
+
+
+def build_arrays():
+    limits, tags, at = WriteLimits(-1e300, 1e300), [], 0
+    for kind in TYPES:
+        for order in ORDERS[kind.registers]:
+            place = ModbusAddress(Table.HOLDING, at)
+            first = Tag(len(tags), "", type=kind, order=order, address=place, write=limits)
+            tags += array(f"{kind}-{order}", at, N, first)
+            at += N * kind.registers
+    place = ModbusAddress(Table.COIL, 5)
+    first = Tag(len(tags), "", type=ValueType.BIT, address=place, write=limits)
+    tags += array("coils", 5, COILS, first)
+    return TagTable(tuple(tags))
+
+
+async def array_written(conformance, rig, tags, values):
+    driver, _, sink, _ = rig
+    sink.results.clear()
+    pairs = zip(tags, values, strict=True)
+    driver.start_array([conformance.request_for(t, float(v), number=t + 1) for t, v in pairs])
+    await sink.until(lambda: len(sink.results) == len(tags), "every result")
+    assert [r.tag for r in sink.results] == list(tags)
+    for result, value in zip(sink.results, values, strict=True):
+        assert (result.outcome, result.read_back) == (WriteOutcome.WRITTEN, value), result
+
+
+@pytest.mark.parametrize("arrays", list(WriteBy), indirect=True)
+async def test_arrays_of_every_type_and_order_are_held_and_read_as_written(arrays, conformance):
+    _, table, sink, other = arrays
+    rng = random.Random(12)
+    names = list(dict.fromkeys(tag.array for tag in table))
+    rows = {name: some(table[table.elements(name)[0]].type, rng) for name in names[:-1]}
+    for _ in range(4):
+        wanted = {name: list(islice(rows[name], N)) for name in names[:-1]}
+        wanted["plc/coils"] = [rng.random() < 0.5 for _ in range(COILS)]
+        for name, values in wanted.items():
+            await array_written(conformance, arrays, table.elements(name), values)
+        await read(arrays)
+        for name, values in wanted.items():
+            tags = [table[index] for index in table.elements(name)]
+            assert [sink.values[tag.index] for tag in tags] == values, name
+            first, unit = tags[0].address.offset, {"device_id": 7}
+            if name == "plc/coils":
+                answer = await other.read_coils(first, count=COILS, **unit)
+                assert answer.bits[:COILS] == values
+                continue
+            answer = await other.read_holding_registers(first, count=N * tags[0].registers, **unit)
+            pairs = zip(tags, values, strict=True)
+            assert answer.registers == [w for t, v in pairs for w in words_of(t, v)]

@@ -1,6 +1,7 @@
 """Arrays as tags: one node read or reported, a value and a quality for each element."""
 
 import asyncio
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -166,6 +167,104 @@ async def test_one_element_is_written_and_the_others_stay(connect, tree, subscri
         await sink.until(lambda n=number: len(sink.results) > n, "the result")
         assert (sink.results[-1].outcome, sink.results[-1].read_back) == (WriteOutcome.WRITTEN, 7.0)
     await becomes(driver, sink, {0: 7.0, 1: 2.0, 2: 7.0})
+
+
+def wishes(values):
+    return [
+        WriteRequest(n, n, float(v), Authority.CLOUD, "t", "t", 1 << 62)
+        for n, v in enumerate(values)
+    ]
+
+
+async def written(driver, sink, values):
+    """Write them as one array; the result of each element."""
+    sink.results.clear()
+    driver.start_array(wishes(values))
+    await sink.until(lambda: len(sink.results) == len(values), "all results")
+    return sink.results
+
+
+EXTREMES = {
+    "Boolean": [False, True, False],
+    "SByte": [-128, 127, 0],
+    "Byte": [0, 255, 1],
+    "Int16": [-32768, 0, 32767],
+    "UInt16": [65535, 0, 1],
+    "Int32": [-(2**31), 2**31 - 1, 0],
+    "UInt32": [2**32 - 1, 0, 1],
+    "Int64": [-(2**63), 0, 2**53],
+    "UInt64": [2**53, 0, 1],
+    "Float": [-1.5, 0.0, 2.0**100],
+    "Double": [0.1, -0.0, -1e300],
+}
+
+
+@pytest.mark.parametrize("stock", [False, True], ids=["fast", "stock"])
+@pytest.mark.parametrize("parts", [True, False], ids=["in parts", "whole"])
+@pytest.mark.parametrize("name", EXTREMES)
+async def test_array_of_every_type_is_written_as_one_and_read_as_written(
+    connect, tree, name, parts, stock
+):
+    await begin(tree, "--arrays", *(["--parts"] if parts else []))
+    limits = WriteLimits(-math.inf, math.inf)
+    driver, sink = await connect(elements(name, 3), stock=stock, write=limits)
+    await becomes(driver, sink, dict.fromkeys(range(3), Quality.GOOD))
+    for turn in range(3):
+        values = EXTREMES[name][turn:] + EXTREMES[name][:turn]
+        results = await written(driver, sink, values)
+        assert [(r.tag, r.outcome) for r in results] == [
+            (n, WriteOutcome.WRITTEN) for n in range(3)
+        ]
+        assert [r.read_back for r in results] == values
+        await becomes(driver, sink, {n: float(value) for n, value in enumerate(values)})
+
+
+@WAYS
+async def test_elements_of_a_longer_array_are_written_together_and_the_rest_stays(
+    connect, tree, subscribe, stock
+):
+    await begin(tree, "--parts")
+    limits = WriteLimits(0, 9)
+    driver, sink = await connect(
+        elements("Curve", 2), subscribe=subscribe, stock=stock, write=limits
+    )
+    await becomes(driver, sink, {0: 1.0, 1: 2.0})
+    requests = driver.counters.requests
+    results = await written(driver, sink, [7.0, 8.0])
+    assert [r.read_back for r in results] == [7.0, 8.0]
+    if not subscribe:
+        assert driver.counters.requests == requests + 2, "one write, one read-back"
+    other, all_three = await connect(elements("Curve", 3))
+    await becomes(other, all_three, {0: 7.0, 1: 8.0, 2: 3.0})
+
+
+async def test_array_that_a_server_writes_only_whole_must_have_our_length(connect, tree):
+    await begin(tree)
+    driver, sink = await connect(elements("Curve", 2), write=WriteLimits(0, 9))
+    await becomes(driver, sink, {0: 1.0, 1: 2.0})
+    results = await written(driver, sink, [7.0, 8.0])
+    assert {r.outcome for r in results} == {WriteOutcome.REFUSED}
+    assert "it has 3 elements, and the configuration says elements: 2" in results[0].detail
+    await becomes(driver, sink, {0: 1.0, 1: 2.0})
+
+
+async def test_array_of_which_one_element_does_not_fit_is_not_written(connect, tree):
+    await begin(tree, "--arrays", "--parts")
+    driver, sink = await connect(elements("Byte", 3), write=WriteLimits(-999, 999))
+    await becomes(driver, sink, dict.fromkeys(range(3), Quality.GOOD))
+    await written(driver, sink, [5.0, 6.0, 7.0])
+    results = await written(driver, sink, [1.0, 256.0, 3.0])
+    assert {r.outcome for r in results} == {WriteOutcome.REFUSED}
+    assert "skid/1: 256 does not fit a Byte. No element was written" in results[0].detail
+    await becomes(driver, sink, {0: 5.0, 1: 6.0, 2: 7.0})
+
+
+async def test_array_on_a_lost_connection_is_answered_element_by_element(connect, tree):
+    await begin(tree, "--parts")
+    driver, sink = await connect(elements("Curve", 3), write=WriteLimits(0, 9))
+    await driver.close()
+    driver.start_array(wishes([1.0, 2.0, 3.0]))
+    assert [r.outcome for r in sink.results] == [WriteOutcome.NO_COMMUNICATION] * 3
 
 
 @pytest.mark.parametrize("subscribe", [False, True])

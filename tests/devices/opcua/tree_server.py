@@ -1,10 +1,11 @@
 """A real OPC UA server with a tree: objects, arrays, methods, units; in a process of its own.
 
 python tree_server.py PORT [--fillers N] [--most N] [--many N] [--without NAME] [--parts]
+    [--arrays]
 
 ``--most``: more operations than this in one call are refused, and not announced. Prints "ready",
 then obeys lines on stdin: "delete NAME", "add NAME VALUE", "set NAME VALUE", "list NAME
-VALUE,VALUE", each answered "done".
+VALUE,VALUE", each answered "done". ``--arrays``: one more of three zeros for each type of number.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from asyncua.server.internal_session import InternalSession
 
 URI = "urn:edgetwin:test:tree"
 V = ua.VariantType
+NUMBERS = (V.Boolean, V.SByte, V.Byte, V.Int16, V.UInt16, V.Int32, V.UInt32, V.Int64, V.UInt64)
+NUMBERS += (V.Float, V.Double)
 
 
 class Plant:
@@ -49,6 +52,9 @@ class Plant:
         await self._methods(speed)
         await self._analog()
         await self._enumerations()
+        for kind in NUMBERS if self.options.arrays else ():
+            zeros = [False] * 3 if kind is V.Boolean else [0] * 3
+            await self.add(kind.name, ua.Variant(zeros, kind), writable=True)
         for number in range(self.options.many):
             await self.add(f"Many {number}", float(number))
 
@@ -122,7 +128,10 @@ class Plant:
 
 
 def cut(variant: ua.Variant, part: str) -> ua.DataValue:
-    """The element that an index range names, as an array or matrix of it alone."""
+    """The elements that an index range names, as an array or matrix of them alone."""
+    if ":" in part:
+        first, last = map(int, part.split(":"))
+        return ua.DataValue(ua.Variant(variant.Value[first : last + 1], variant.VariantType))
     value, places = variant.Value, [int(index) for index in part.split(",")]
     for index in places:
         if index >= len(value):
@@ -150,6 +159,11 @@ def keep_index_ranges() -> None:
             if item.IndexRange:
                 asked = ua.ReadParameters(NodesToRead=[ua.ReadValueId(item.NodeId, 13)])
                 whole = copy.deepcopy((await read(session, asked))[0].Value)
+                first, _, end = item.IndexRange.partition(":")
+                if end:
+                    whole.Value[int(first) : int(end) + 1] = item.Value.Value.Value
+                    item.Value, item.IndexRange = ua.DataValue(whole), None
+                    continue
                 *outer, last = map(int, item.IndexRange.split(","))
                 inner = whole.Value
                 for index in outer:
@@ -196,6 +210,7 @@ async def main() -> None:
     parser.add_argument("--many", type=int, default=0)
     parser.add_argument("--without", default="")
     parser.add_argument("--parts", action="store_true")
+    parser.add_argument("--arrays", action="store_true")
     options = parser.parse_args()
     server = Server()
     await server.init()
