@@ -139,6 +139,9 @@ def _writable(plan: GatewayPlan) -> Iterator[str]:
         tag = plan.tags[index]
         if tag.write is not None:
             limits = tag.write
+            if limits.texts:
+                yield f"{name}: {', '.join(limits.texts)}"
+                continue
             span = f"{format_number(limits.low)} to {_value(limits.high, tag.unit)}"
             rate = f", at most {format_number(limits.rate)} per s" if limits.rate < 1e300 else ""
             yield f"{name}: {span}{rate}"

@@ -115,7 +115,9 @@ _KINDS: dict[type, _Kind] = {
 }
 
 
-def _wanted(value: float | list[float]) -> float | tuple[float, ...]:
+def _wanted(value: float | str | list[float]) -> float | str | tuple[float, ...]:
+    if isinstance(value, str):
+        return value
     return tuple(map(float, value)) if isinstance(value, list) else float(value)
 
 

@@ -2,7 +2,7 @@
 
 It refuses what does not fit, and never wraps. What the bytes are depends on where the tag lies::
 
-    registers           the type's bytes in the device's order                     §6.6, §6.12
+    registers           the type's bytes in the device's order; of a text all      §6.6, §6.12
     a coil              FF00 on, 0000 off                                           §6.5
     a bit of a register two masks: which bits stay as they are, which become 1      §6.16
 """
@@ -45,6 +45,8 @@ def encode(tag: Tag, value: float) -> bytes:
     """
     if not math.isfinite(value):
         raise DoesNotFit(f"{value} is no number that a device can hold")
+    if tag.type is ValueType.TEXT:
+        return _text(tag, value)
     raw = (value - tag.offset) / tag.scale
     if tag.type is ValueType.BIT:
         return _bit(tag, raw, value)
@@ -90,6 +92,18 @@ def slack(tag: Tag, value: float) -> float:
     if tag.type is ValueType.FLOAT64:
         return noise
     return 0.5 * abs(tag.scale) + noise
+
+
+def _text(tag: Tag, value: float) -> bytes:
+    """A text that may be written, as UTF-8, filled up with NUL."""
+    text = tag.write.text_of(value) if tag.write is not None else ""
+    raw = text.encode()
+    if not text or len(raw) > 2 * tag.length:
+        raise DoesNotFit(f"{text!r} is no text that {tag.length} registers can hold")
+    raw = raw.ljust(2 * tag.length, b"\0")
+    if tag.order == "BA":
+        return bytes(byte for pair in zip(raw[1::2], raw[::2], strict=True) for byte in pair)
+    return raw
 
 
 def _nearest(tag: Tag, raw: float, value: float) -> int:

@@ -82,16 +82,17 @@ class AlarmRequest:
 class CloudWrite:
     """Somebody beyond an upstream asks for a value of a tag, by the name he knows it by.
 
-    An array is asked for by its own name: ``value`` then has one for each element. ``id`` names the
-    request for good: the key it was signed with, and its number. Who gives this input has seen to
-    it that it is authentic and fresh, and that it can never come again.
+    An array is asked for by its own name: ``value`` then has one for each element. That of a text
+    is one of its ``texts``. ``id`` names the request for good: the key it was signed with, and its
+    number. Who gives this input has seen to it that it is authentic and fresh, and that it can
+    never come again.
     """
 
     id: str
     upstream: str
     by: str
     tag: str
-    value: float | tuple[float, ...]
+    value: float | str | tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

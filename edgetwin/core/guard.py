@@ -233,7 +233,7 @@ class Guard:
         if not math.isfinite(value):
             cure = "Find out why nothing better was computed"
             return Refusal(Reason.NOT_FINITE, f"{tag.name}: {value} is no number. {cure}")
-        if not line.low <= value <= line.high:
+        if not line.low <= value <= line.high or (tag.write.texts and value % 1):
             span = f"{line.low:g} to {line.high:g} {tag.unit}".rstrip()
             cure = "Ask for less, or change its write limits"
             text = f"{tag.name}: {value:g} is outside what may be written, {span}. {cure}"
@@ -260,7 +260,7 @@ class Guard:
             text = f"{name} was written {self._budget} times within one second. {cure}"
             return Refusal(Reason.BUDGET, text)
         if step == 0.0 or step < line.least:
-            return Refusal(Reason.UNCHANGED, f"{name}: {value:g} stands already")
+            return Refusal(Reason.UNCHANGED, f"{name}: {_said(line.tag, value)} stands already")
         return None
 
     def _look(self, line: _Line, twin: Twin, now: Instant) -> None:
@@ -277,13 +277,15 @@ class Guard:
         tag = line.tag.index
         if not twin.is_sound(tag, now) or twin.confirmed.item(tag) <= line.doubted_at:
             return math.nan
+        limits = line.tag.write
         value, held = twin.value.item(tag), line.held
+        if limits is not None and limits.texts:
+            value = limits.number_of(twin.objects.get(tag))
         if math.isnan(held):  # nothing was read back
             return value
         arrived = twin.arrived.item(tag)
         if arrived > line.held_at + line.tag.period:
             return value
-        limits = line.tag.write
         alike = (limits.tolerance if limits else 0.0) + ROUNDING * abs(value)
         outdated = arrived <= line.held_at or abs(value - line.before) <= alike
         return held if outdated else value
@@ -299,6 +301,12 @@ class Guard:
         while line.recent and now.mono - line.recent[0] >= SECOND:
             line.recent.popleft()
         return line
+
+
+def _said(tag: Tag, value: float) -> str:
+    """A value in words; of a text what it stands for."""
+    is_text = tag.write is not None and bool(tag.write.texts)
+    return repr(tag.write.text_of(value)) if is_text and tag.write else f"{value:g}"
 
 
 def _line_of(tag: Tag) -> _Line:

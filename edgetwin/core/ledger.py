@@ -74,11 +74,16 @@ class Ledger:
 
     def _single(self, request: WriteRequest) -> Event:
         tag = self._tags[request.tag]
-        text = f"{request.by} set {tag.name} to {request.value:.6g} {tag.unit}".rstrip()
+        value: Scalar = request.value
+        shown = f"{value:.6g}"
+        if tag.write is not None and tag.write.texts:
+            value = tag.write.text_of(request.value)
+            shown = repr(value)
+        text = f"{request.by} set {tag.name} to {shown} {tag.unit}".rstrip()
         facts: tuple[tuple[str, Scalar], ...] = (
             ("by", request.by),
             ("authority", str(request.authority)),
-            ("value", request.value),
+            ("value", value),
             ("reason", request.reason),
         )
         return Event(EventKind.WRITTEN, tag.name, text, facts)

@@ -16,6 +16,7 @@ reply tell the same.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
 
 from edgetwin.core.event import Event, EventKind
 from edgetwin.core.frame import CloudMode, CloudWrite
@@ -94,6 +95,8 @@ class Remote:
                 text = f"loop {name} is in auto and writes {what}. Set its mode first"
                 return self._told(cause, State.OVERRIDDEN, text)
         by, why = f"{cause.by} ({cause.id})", f"request through {cause.upstream}"
+        if isinstance(cause.value, str):
+            why += f": {in_words(cause.value)}"
         wishes = [Wish(tag, value, Authority.CLOUD, by, why) for tag, value in wanted.items()]
         writes = self._guard.ask_all(wishes, twin, now)
         if isinstance(writes, Refusal):
@@ -110,13 +113,13 @@ class Remote:
         tags = elements or (() if own is None else (own,))
         if not tags or listed is None or not listed.tags.issuperset(tags):
             return {}, f"upstream {cause.upstream} lists no tag of this name below requests"
-        values = cause.value if isinstance(cause.value, tuple) else (cause.value,)
-        if isinstance(cause.value, tuple) != bool(elements):
-            what = f"an array of {len(tags)}" if elements else "one value and no array"
-            return {}, f"{cause.tag} is {what}"
-        if len(values) != len(tags):
-            return {}, f"{cause.tag} has {len(tags)} elements, and {len(values)} values are given"
-        return dict(zip(tags, values, strict=True)), ""
+        limits, value = self._tags[tags[0]].write, cause.value
+        texts = limits.texts if limits is not None else ()
+        if text := _misfit(value, len(elements), texts):
+            return {}, f"{cause.tag} {text}"
+        values = value if isinstance(value, tuple) else (value,)
+        numbers = (float(texts.index(v)) if isinstance(v, str) else v for v in values)
+        return dict(zip(tags, numbers, strict=True)), ""
 
     def loop(self, cause: CloudMode) -> Loop | None:
         """The loop whose mode may be set. None: it is not listed; ``moded`` tells."""
@@ -148,9 +151,13 @@ class Remote:
             out.failed.append(result)
         if out.waited:
             return ()
-        more = {} if isinstance(out.cause.value, tuple) else {"read_back": result.read_back}
+        limits = self._tags[result.tag].write
+        more: dict[str, Scalar] = {}
+        if isinstance(out.cause.value, str) and limits is not None:
+            more = {"read_back": limits.text_of(result.read_back)}
+        elif isinstance(out.cause.value, float):
+            more = {"read_back": result.read_back}
         if not out.failed:
-            limits = self._tags[result.tag].write
             seen = "read back" if limits and limits.read_back else "by the device's word"
             return self._told(out.cause, State.APPLIED, seen, **more).events
         return self._told(out.cause, State.FAILED, self._failure(out), **more).events
@@ -186,7 +193,7 @@ class Remote:
         )
 
     def _told(
-        self, cause: CloudWrite | CloudMode, state: State, reason: str, **more: float
+        self, cause: CloudWrite | CloudMode, state: State, reason: str, **more: Scalar
     ) -> RemoteTurn:
         facts: dict[str, Scalar] = {"request": cause.id, "upstream": cause.upstream}
         facts |= {"by": cause.by, "state": str(state), "reason": reason}
@@ -202,17 +209,36 @@ class Remote:
 
 
 _SHOWN = 8
+_Value: TypeAlias = float | str | tuple[float, ...]
 
 
-def in_words(value: float | tuple[float, ...]) -> str:
+def in_words(value: _Value) -> str:
     """A value for people; of an array the first."""
+    if isinstance(value, str):
+        return repr(value)
     if not isinstance(value, tuple):
         return f"{value:.10g}"
     first = ", ".join(f"{each:.10g}" for each in value[:_SHOWN])
     return f"[{first}, … {len(value)} values]" if len(value) > _SHOWN else f"[{first}]"
 
 
-def _told_value(value: float | tuple[float, ...]) -> dict[str, Scalar]:
+def _told_value(value: _Value) -> dict[str, Scalar]:
     if not isinstance(value, tuple):
         return {"value": value}
     return {"values": ", ".join(f"{each:.17g}" for each in value)}
+
+
+def _misfit(value: _Value, elements: int, texts: tuple[str, ...]) -> str:
+    """Why a value is not of the kind that a tag takes; ``elements`` 0: it is no array."""
+    if isinstance(value, tuple):
+        if not elements:
+            return "is one value and no array"
+        if len(value) != elements:
+            return f"has {elements} elements, and {len(value)} values are given"
+    elif elements:
+        return f"is an array of {elements}"
+    elif texts and value not in texts:
+        return f"takes one of {', '.join(map(repr, texts))}, not {in_words(value)}"
+    elif isinstance(value, str) and not texts:
+        return f"takes a number, not {value!r}"
+    return ""

@@ -8,8 +8,8 @@ its type, none of them twice.
      "issued": 1732278000123, "expires": 1732278020123, "by": "Anna, control room",
      "write": {"tag": "skid/speed", "value": 1200}}
 
-For an array ``tag`` is its name and ``value`` a list. In place of ``write`` there may be ``loop``:
-``{"loop": "pressure", "mode": "auto"}``. Times are ms since 1970, UTC.
+For an array ``tag`` is its name and ``value`` a list, for a text it is one. In place of ``write``
+there may be ``loop``: ``{"loop": "pressure", "mode": "auto"}``. Times are ms since 1970, UTC.
 """
 
 import json
@@ -36,6 +36,7 @@ AHEAD_MS = 5_000
 MOST_VALUES = 100
 """Of one array, in one request."""
 
+_TEXT = 250
 _DEPTH = 3
 _EXACT = 2**53
 _DIGITS = 24  # of a number's text
@@ -66,10 +67,10 @@ class BadRequest(EdgetwinError):
 
 @dataclass(frozen=True, slots=True)
 class WriteWanted:
-    """A tag shall have a value, an array its values, in engineering units."""
+    """A tag shall have a value (or text), an array its values, in engineering units."""
 
     tag: str
-    value: float | tuple[float, ...]
+    value: float | str | tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,9 @@ def _is_number(value: object) -> bool:
 
 
 def _is_wanted(value: object) -> bool:
-    """One number, or as many as an array may have."""
+    """One number, as many as an array may have, or a text."""
+    if isinstance(value, str):
+        return 0 < len(value) <= _TEXT and value.isprintable()
     if not isinstance(value, list):
         return _is_number(value)
     return 0 < len(value) <= MOST_VALUES and all(map(_is_number, value))
@@ -220,6 +223,8 @@ def _members(found: object, checks: dict[str, _Check], one_of: tuple[str, ...]) 
 def _read_write(found: object) -> WriteWanted:
     members = _members(found, _WRITE, ())
     value = members["value"]
+    if isinstance(value, str):
+        return WriteWanted(members["tag"], value)
     wanted = tuple(map(float, value)) if isinstance(value, list) else float(value)
     return WriteWanted(members["tag"], wanted)
 

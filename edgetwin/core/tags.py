@@ -85,6 +85,9 @@ class WriteLimits:
     a new value closer than ``deadband`` to what stands is not worth a write; ``tolerance`` is how
     far the read-back may differ (the resolution of the device's type). ``read_back`` is False only
     where the device shows something else at that place; then its word is all there is.
+
+    Of a text each that may be written is in ``texts``. From the wish to the device it is a number,
+    its place in there; another text is -1.
     """
 
     low: float
@@ -93,6 +96,15 @@ class WriteLimits:
     deadband: float = 0.0
     tolerance: float = 0.0
     read_back: bool = True
+    texts: tuple[str, ...] = ()
+
+    def number_of(self, text: object) -> float:
+        """The number that stands for a text."""
+        return float(self.texts.index(text)) if text in self.texts else -1.0
+
+    def text_of(self, number: float) -> str:
+        """The text that a number stands for."""
+        return self.texts[int(number)] if 0 <= number < len(self.texts) else ""
 
 
 @dataclass(frozen=True, slots=True)

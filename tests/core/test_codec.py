@@ -47,6 +47,7 @@ SMALL = [
     Reflect(),
     ModeRequest(0, Mode.AUTO, "anna"),
     CloudWrite("room/17", "cloud", "Anna", "skid/n", 1200.1),
+    CloudWrite("room/19", "cloud", "Anna", "skid/mode", "läuft"),
     CloudWrite("room/18", "cloud", "Anna", "skid/r", (0.0, -1.5, 1e300)),
     CloudMode("room/18", "cloud", "Anna", "pressure", Mode.SHADOW),
     ModelInstalled(0, b"\x00\xffonnx", "ab" * 32),

@@ -322,7 +322,7 @@ def test_a_coil_takes_on_and_off_and_nothing_between():
 
 def test_a_text_cannot_be_written_as_a_number():
     with pytest.raises(DoesNotFit, match="cannot be written"):
-        encode(holding(ValueType.TEXT, length=2), 1.0)
+        encode(holding(ValueType.AUTO), 1.0)
 
 
 @given(st.integers(0, 15), st.sampled_from(["", "BA"]), st.booleans(), st.integers(0, 0xFFFF))
@@ -341,3 +341,22 @@ def test_what_stands_for_no_value_is_never_written():
     with pytest.raises(DoesNotFit, match="when it has no value"):
         encode(tag, -3276.8)
     assert encode(tag, -3276.7) == b"\x80\x01"
+
+
+WORDS = ("AUTO", "Öl", "läuft 1", "x")
+
+
+@pytest.mark.parametrize("order", ["", "BA"])
+@pytest.mark.parametrize("number", range(4))
+def test_text_that_is_written_is_the_text_that_is_read(order, number):
+    tag = holding(ValueType.TEXT, length=4, order=order, write=WriteLimits(0, 3, texts=WORDS))
+    raw = encode(tag, float(number))
+    assert len(raw) == 8
+    assert decoder_for([tag], 0).decode(raw).objects == ((0, WORDS[number]),)
+
+
+@pytest.mark.parametrize("number", [-1.0, 4.0])
+def test_text_that_is_not_listed_is_not_encoded(number):
+    tag = holding(ValueType.TEXT, length=4, write=WriteLimits(0, 3, texts=WORDS))
+    with pytest.raises(DoesNotFit, match="no text"):
+        encode(tag, number)

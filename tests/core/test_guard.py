@@ -464,3 +464,53 @@ def test_array_passes_exactly_if_each_element_would_or_stands_already(values):
         assert given_.reason is Reason.UNCHANGED
     else:
         assert [r.value for r in given_] == [v + 0.0 for v in values]
+
+
+# ---------------------------------------------------------------- texts
+
+
+def mode(text):
+    """A text that reads so, of which two may be written; and a guard."""
+    limits = WriteLimits(0, 1, texts=("AUTO", "MANUAL"))
+    table = TagTable((Tag(0, "skid/mode", period=100 * MS, write=limits),))
+    twin = Twin(table)
+    twin.apply(ReadingBatch(slice(0, 1), np.array([math.nan]), objects=((0, text),)), at(0))
+    return Guard(table, control=True), twin
+
+
+def ask_for(number, text):
+    guard, twin = mode(text)
+    return guard.ask(Wish(0, number, Authority.CLOUD, "anna", "test"), twin, at(10))
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "reason"),
+    [
+        (0.0, "AUTO", Reason.UNCHANGED),
+        (1.0, "MANUAL", Reason.UNCHANGED),
+        (0.5, "AUTO", Reason.OUTSIDE),
+        (2.0, "AUTO", Reason.OUTSIDE),
+        (-1.0, "service", Reason.OUTSIDE),
+    ],
+)
+def test_text_that_stands_or_is_not_listed_is_refused(number, text, reason):
+    assert ask_for(number, text).reason is reason
+
+
+@pytest.mark.parametrize(("number", "text"), [(0.0, "MANUAL"), (1.0, "AUTO"), (0.0, "service")])
+def test_listed_text_is_written_over_any_other(number, text):
+    assert ask_for(number, text).value == number
+
+
+def test_text_that_stands_already_is_named():
+    assert "'MANUAL' stands already" in ask_for(1.0, "MANUAL").text
+
+
+def test_what_was_written_to_a_text_stands_until_a_reading_says_otherwise():
+    guard, twin = mode("AUTO")
+    wish = Wish(0, 1.0, Authority.CLOUD, "anna", "test")
+    request = guard.ask(wish, twin, at(10))
+    guard.settle(WriteResult(request.number, 0, WriteOutcome.WRITTEN, 1.0), at(20))
+    assert guard.ask(wish, twin, at(30)).reason is Reason.UNCHANGED
+    twin.apply(ReadingBatch(slice(0, 1), np.array([math.nan]), objects=((0, "AUTO"),)), at(150))
+    assert guard.ask(wish, twin, at(160)).value == 1.0

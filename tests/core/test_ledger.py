@@ -4,7 +4,7 @@ from edgetwin.core.event import EventKind
 from edgetwin.core.frame import Frame, Tick
 from edgetwin.core.ledger import Ledger
 from edgetwin.core.reading import Authority, Instant, WriteOutcome, WriteRequest, WriteResult
-from edgetwin.core.tags import Tag, TagTable
+from edgetwin.core.tags import Tag, TagTable, WriteLimits
 
 SECOND = 1_000_000_000
 TAGS = TagTable((Tag(0, "skid/n", unit="1/min"),))
@@ -48,3 +48,13 @@ def test_what_was_not_written_is_not_counted():
     feed = Feed()
     feed.write(0, 1.0, outcome="refused")
     assert feed.ledger.close() == []
+
+
+def test_text_that_was_written_is_told_as_text():
+    tags = TagTable((Tag(0, "skid/mode", write=WriteLimits(0, 1, texts=("AUTO", "OFF"))),))
+    feed = Feed()
+    feed.ledger = Ledger(tags)
+    feed.write(0, 1.0, by="anna", authority=Authority.CLOUD)
+    (event,) = feed.events
+    assert event.text == "anna set skid/mode to 'OFF'"
+    assert dict(event.facts)["value"] == "OFF"

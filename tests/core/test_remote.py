@@ -269,6 +269,50 @@ def test_an_array_with_an_element_in_the_hands_of_a_loop_is_overridden():
     assert "skid/r_1" in reason(frame)
 
 
+TEXT = CONFIG.replace(
+    "assets:",
+    "      t: {at: 4x0101, type: text, length: 4, write: {texts: [AUTO, OFF]}}\nassets:",
+).replace("[skid/n, skid/m]", "[skid/n, skid/t]")
+
+
+class TextBench(Bench):
+    def __init__(self):
+        super().__init__(TEXT)
+
+    def scan(self):
+        tag = self.engine.plan.tags.find("skid/t")
+        values = np.array([5.0] * 5)
+        values[tag] = np.nan
+        return self.feed(ReadingBatch(slice(0, 5), values, objects=((tag, "OFF"),)))
+
+
+def test_a_text_is_written_by_its_number_and_told_as_text():
+    bench = TextBench()
+    frame = bench.write("skid/t", "AUTO")
+    assert [(w.value, w.reason) for w in frame.writes] == [(0.0, "request through cloud: 'AUTO'")]
+    frame = bench.result(frame, read_back=0.0)
+    facts = dict(frame.events[-1].facts)
+    assert (facts["state"], facts["value"], facts["read_back"]) == ("applied", "AUTO", "AUTO")
+    assert "skid/t to 'AUTO': applied" in frame.events[-1].text
+
+
+@pytest.mark.parametrize(
+    ("asked", "state", "words"),
+    [
+        ({"value": "OFF"}, "applied", "'OFF' stands already"),
+        ({"value": "auto"}, "invalid", "takes one of 'AUTO', 'OFF', not 'auto'"),
+        ({"value": 0.0}, "invalid", "takes one of 'AUTO', 'OFF', not 0"),
+        ({"value": (1.0,)}, "invalid", "one value and no array"),
+        ({"tag": "skid/n", "value": "AUTO"}, "invalid", "takes a number, not 'AUTO'"),
+    ],
+)
+def test_a_text_that_is_not_written_says_why(asked, state, words):
+    frame = TextBench().write(**{"tag": "skid/t", **asked})
+    assert frame.writes == ()
+    assert states(frame) == [state]
+    assert words in reason(frame)
+
+
 NAMES = st.sampled_from(["skid/p", "skid/n", "skid/m", "skid/k", "pump/n", "other", ""])
 ASKED = st.builds(
     CloudWrite,

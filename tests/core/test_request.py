@@ -56,6 +56,10 @@ def test_an_array_is_read_as_its_values():
     assert read(payload).wanted.value == (0.0, -1.5, 3.0)
 
 
+def test_a_text_is_read_as_it_is():
+    assert read(said(write={"tag": "a", "value": "läuft"})).wanted.value == "läuft"
+
+
 @pytest.mark.parametrize("mode", Mode)
 def test_a_mode_is_read(mode):
     wanted = {"loop": "pressure", "mode": str(mode)}
@@ -99,7 +103,9 @@ def test_a_mode_is_read(mode):
         (said(by="x" * 65), "by is not"),
         (said(write={"tag": "a"}), "value is missing"),
         (said(write={"tag": "a", "value": True}), "value is not"),
-        (said(write={"tag": "a", "value": "1"}), "value is not"),
+        (said(write={"tag": "a", "value": ""}), "value is not"),
+        (said(write={"tag": "a", "value": "a\nb"}), "value is not"),
+        (said(write={"tag": "a", "value": "a" * 251}), "value is not"),
         (said(write={"tag": "a", "value": None}), "value is not"),
         (said(write={"tag": 1, "value": 1}), "tag is not"),
         (said(write={"tag": "a", "value": 1, "force": 1}), "unknown: 'force'"),

@@ -112,7 +112,7 @@ def _tag(
         length=form.length,
         no_value=sentinels,
         current=current(tag) if isinstance(tag, ModbusTag) else None,
-        write=limits(tag, form.type, draft),
+        write=limits(tag.array or name.partition("/")[2], tag, form.type, draft),
         method=where.method if where else None,
         states=tuple((int(number), text) for number, text in tag.states.items() if text),
         place=f"{place.file}:{place.line}",

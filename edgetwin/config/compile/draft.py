@@ -45,7 +45,7 @@ class Draft:
     def find_number(self, name: str, place: Place) -> int | None:
         """The tag of a name, unless it is a text, which is then told."""
         tag = self.find(name, place)
-        if tag is not None and self.tags[tag].type is ValueType.TEXT:
+        if tag is not None and _is_text(self.tags[tag]):
             self.problems.at(place, f"'{name}' is a text; only numbers can be used here")
             return None
         return tag
@@ -121,3 +121,7 @@ class Draft:
 def owns(owner: str, name: str) -> bool:
     """Whether a tag's name is one of a device, asset or loop."""
     return name.partition("/")[0] == owner
+
+
+def _is_text(tag: Tag) -> bool:
+    return tag.type is ValueType.TEXT or (tag.write is not None and bool(tag.write.texts))

@@ -90,7 +90,7 @@ def _named(name: str, wanted: Requests, draft: Draft) -> list[int]:
     """The tag of a name, or all elements of the array."""
     if elements := [tag.index for tag in draft.tags if tag.array == name]:
         return elements
-    index = draft.find_number(name, wanted.place("tags"))
+    index = draft.find(name, wanted.place("tags"))
     return [] if index is None else [index]
 
 

@@ -3,6 +3,8 @@
 import math
 
 from edgetwin.config.compile.draft import Draft
+from edgetwin.config.compile.texts import text_limits
+from edgetwin.config.option import options
 from edgetwin.config.schema.tags import ModbusTag, OpcuaTag, Write
 from edgetwin.core.tags import ValueType, WriteLimits
 from edgetwin.core.units import Quantity, format_number
@@ -25,18 +27,27 @@ _HOLDS = {
 """What fits into each type, before scale and offset."""
 
 
-def limits(tag: ModbusTag | OpcuaTag, kind: ValueType, draft: Draft) -> WriteLimits | None:
-    """The limits of a tag, None where it is read-only."""
+def limits(
+    name: str, tag: ModbusTag | OpcuaTag, kind: ValueType, draft: Draft
+) -> WriteLimits | None:
+    """The limits of a tag, None where it is read-only; ``name`` is that in the file."""
     write = tag.write
     if write is None:
         return None
-    _refuse_unwritable(tag, kind, draft)
+    _refuse_unwritable(tag, draft)
+    if write.texts:
+        return text_limits(tag, write, kind, draft)
+    if kind is ValueType.TEXT:
+        text = "a text has no min and max. List what may be written: write: {texts: [AUTO, …]}"
+        draft.problems.at(tag.node.keys["write"], text)
+        return None
+    least, most = _ends(name, write, draft)
     unit = tag.unit or ""
 
     def step(key: str, given: Quantity | None, without: float) -> float:
         return without if given is None else draft.amount(given, unit, write.place(key))
 
-    low, high = step("min", write.min, 0), step("max", write.max, 0)
+    low, high = step("min", least, 0), step("max", most, 0)
     if low > high:
         text = f"min {format_number(low)} is above max {format_number(high)}. Exchange them"
         draft.problems.at(write.place("min"), text)
@@ -51,11 +62,20 @@ def limits(tag: ModbusTag | OpcuaTag, kind: ValueType, draft: Draft) -> WriteLim
     )
 
 
-def _refuse_unwritable(tag: ModbusTag | OpcuaTag, kind: ValueType, draft: Draft) -> None:
+def _ends(name: str, write: Write, draft: Draft) -> tuple[Quantity, Quantity]:
+    """Both ends; one that is missing is told, and stands where the other does meanwhile."""
+    for key, given in (("min", write.min), ("max", write.max)):
+        if given is None:
+            example = f"{key}: {options(Write)[key].example}"
+            text = f"'write' of tag '{name}' needs '{key}', for example {example}"
+            draft.problems.at(write.node.place, text)
+    least, most = write.min or write.max, write.max or write.min
+    return least or Quantity(0.0, ""), most or Quantity(0.0, "")
+
+
+def _refuse_unwritable(tag: ModbusTag | OpcuaTag, draft: Draft) -> None:
     """Modbus application protocol v1.1b3 §4.3: two of the four tables are read-only."""
     place = tag.node.keys["write"]
-    if kind is ValueType.TEXT:
-        draft.problems.at(place, "a text cannot be written. Remove 'write'")
     if not isinstance(tag, ModbusTag):
         return
     if not tag.at.table.writable:
@@ -69,7 +89,7 @@ def _check_fit(tag: ModbusTag | OpcuaTag, write: Write, kind: ValueType, draft: 
         return
     ends = sorted(raw * tag.scale + tag.offset for raw in _HOLDS[kind])
     for key, each in (("min", write.min), ("max", write.max)):
-        if not ends[0] <= each.value <= ends[1]:
+        if each is not None and not ends[0] <= each.value <= ends[1]:
             low, high = (format_number(round(end, 9)) for end in ends)
             text = f"{format_number(each.value)} does not fit: the {kind} holds {low} to {high}"
             draft.problems.at(write.place(key), text)

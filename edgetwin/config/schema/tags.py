@@ -38,8 +38,18 @@ class Write(Section):
 
     noun = "write"
 
-    min: Quantity = option(AMOUNT, "The lowest value that may be written.", example="600")
-    max: Quantity = option(AMOUNT, "The highest value that may be written.", example="1750")
+    min: Quantity | None = option(
+        AMOUNT, "The lowest value that may be written.", example="600", unless="only for a text"
+    )
+    max: Quantity | None = option(
+        AMOUNT, "The highest value that may be written.", example="1750", unless="only for a text"
+    )
+    texts: tuple[str, ...] = option(
+        ListOf(TEXT, 1, 100),
+        "For a text, in place of min and max: all that may be written to it.",
+        example="[AUTO, MANUAL]",
+        unless="it is a number",
+    )
     rate: Quantity | None = option(
         RATE,
         "The largest change in a span of time. A larger wish is refused, or ramped by its loop.",

@@ -65,8 +65,9 @@ _WRITE = record(
     Field("tag", pattern("^[ -~]{1,200}$"), "A tag, or an array, that `requests:` lists."),
     Field(
         "value",
-        {"anyOf": [number(), {**array(number(), 1), "maxItems": MOST_VALUES}]},
-        "The value it shall have, within its write limits; of an array all its values.",
+        {"anyOf": [number(), ANY_TEXT, {**array(number(), 1), "maxItems": MOST_VALUES}]},
+        "The value it shall have, within its write limits; of an array all its values, of a text "
+        "one of its `texts`.",
         "the tag's",
     ),
 )

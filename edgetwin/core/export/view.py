@@ -53,7 +53,9 @@ def about(plan: GatewayPlan, tag: Tag) -> str:
     text = f"{tag.name}, {_KINDS[tag.kind]}"
     if others := second_names(plan, tag):
         text += f"; also {', '.join(others)}"
-    if tag.write:
+    if tag.write and tag.write.texts:
+        text += f"; writable: {', '.join(tag.write.texts)}"
+    elif tag.write:
         text += f"; writable from {tag.write.low:.6g} to {tag.write.high:.6g} {tag.unit}".rstrip()
     return text
 
@@ -71,7 +73,7 @@ def bounds(tag: Tag) -> dict[str, float]:
 
 def write_bounds(tag: Tag) -> dict[str, float]:
     """What may be written to it: ``minimum``, ``maximum``, ``ratePerSecond``; {} for read-only."""
-    if tag.write is None:
+    if tag.write is None or tag.write.texts:
         return {}
     limits = {"minimum": tag.write.low, "maximum": tag.write.high, "ratePerSecond": tag.write.rate}
     return {name: value for name, value in limits.items() if math.isfinite(value)}

@@ -17,7 +17,7 @@ from edgetwin.core.blocks import plan_blocks
 from edgetwin.core.decode import decoder_for
 from edgetwin.core.encode import slack
 from edgetwin.core.plan import ModbusSettings, WriteBy
-from edgetwin.core.reading import Instant, WriteOutcome, WriteRequest, WriteResult
+from edgetwin.core.reading import Instant, Scalar, WriteOutcome, WriteRequest, WriteResult
 from edgetwin.core.tags import Tag, ValueType
 from edgetwin.devices.modbus.ask import (
     ACKNOWLEDGE,
@@ -130,9 +130,15 @@ class Writing(NamedTuple):
 
     def compare(self, frame: bytes) -> None:
         """Compare what the device holds with what it was told."""
-        (held,), _, quality = self.target.decoder.decode(frame, DATA_AT)
+        (held,), objects, quality = self.target.decoder.decode(frame, DATA_AT)
         held = float(held)
         tag, wanted = self.target.tag, self.request.value
+        if tag.write is not None and tag.write.texts:
+            shown = objects[0][1] if objects else ""
+            number = tag.write.number_of(shown)
+            outcome, detail = compared_text(tag.write.text_of(wanted), shown)
+            self.end(outcome, detail, number)
+            return
         outcome, detail = compared(tag, wanted, held, is_good=bool(quality == 0))
         self.end(outcome, detail, held)
 
@@ -208,6 +214,13 @@ def compared(tag: Tag, wanted: float, held: float, *, is_good: bool) -> tuple[Wr
     unit = f" {tag.unit}" if tag.unit else ""
     shown = "no value" if math.isnan(held) else f"{held:.10g}{unit}"
     return WriteOutcome.NOT_VERIFIED, f"{wanted:.10g}{unit} was written, {shown} is read back"
+
+
+def compared_text(wanted: str, held: Scalar) -> tuple[WriteOutcome, str]:
+    """The same for a text."""
+    if held == wanted:
+        return WriteOutcome.WRITTEN, ""
+    return WriteOutcome.NOT_VERIFIED, f"{wanted!r} was written, {held!r} is read back"
 
 
 def result_of(

@@ -87,7 +87,7 @@ class Setpoint(NamedTuple):
 
     place: Place
     kind: int
-    value: float | int | bool
+    value: float | int | bool | str
 
 
 class ArraySetpoint(NamedTuple):

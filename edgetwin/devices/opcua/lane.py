@@ -25,7 +25,7 @@ from asyncua.ua.ua_binary import nodeid_to_binary
 from edgetwin.core.reading import Instant
 from edgetwin.core.slices import Steps
 from edgetwin.devices.opcua.bounds import Refused
-from edgetwin.devices.opcua.columns import ARRAY, DIMENSIONS, EPOCH, Columns
+from edgetwin.devices.opcua.columns import ARRAY, DIMENSIONS, EPOCH, LOCALIZED_TEXT, Columns
 from edgetwin.devices.opcua.exchange import (
     Ack,
     ArraySetpoint,
@@ -286,8 +286,10 @@ def _array(setpoint: ArraySetpoint) -> bytes:
     return bytes((kind,)) + struct.pack(f"<i{n}{_FORMATS[kind & 0x3F]}", n, *setpoint.values)
 
 
-def _variant(kind: int, value: float, part: str = "") -> bytes:
-    """A number as a Variant; with ARRAY as an array of it alone, or a matrix (part ``1,2``)."""
+def _variant(kind: int, value: float | str, part: str = "") -> bytes:
+    """A value as a Variant; with ARRAY as an array of it alone, or a matrix (part ``1,2``)."""
+    if isinstance(value, str):  # a LocalizedText says first that it has no locale, but a text
+        return bytes((kind, 2) if kind == LOCALIZED_TEXT else (kind,)) + _text(value)
     number = struct.pack("<" + _FORMATS[kind & 0x3F], value)
     if not kind & ARRAY:
         return bytes((kind,)) + number

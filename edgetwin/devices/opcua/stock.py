@@ -15,6 +15,7 @@ from edgetwin.devices.opcua.bounds import Refused
 from edgetwin.devices.opcua.columns import (
     ARRAY,
     DATETIME,
+    LOCALIZED_TEXT,
     MOST_ELEMENTS,
     STATUS_CODE,
     STRING,
@@ -226,6 +227,8 @@ def _variant(setpoint: Setpoint | ArraySetpoint) -> ua.Variant:
     kind = ua.VariantType(setpoint.kind & 0x3F)
     if isinstance(setpoint, ArraySetpoint):
         return ua.Variant(list(setpoint.values), kind, is_array=True)
+    if setpoint.kind == LOCALIZED_TEXT:
+        return ua.Variant(ua.LocalizedText(str(setpoint.value)), kind)
     if not setpoint.kind & ARRAY:
         return ua.Variant(setpoint.value, kind)
     sides = setpoint.place.part.count(",") + 1

@@ -13,8 +13,17 @@ import numpy as np
 
 from edgetwin.core.quality import Quality
 from edgetwin.core.reading import WriteOutcome, WriteRequest, WriteResult
+from edgetwin.core.tags import WriteLimits
 from edgetwin.devices.opcua.array_writing import ArrayWrite
-from edgetwin.devices.opcua.columns import ALONE, ARRAY, BOOLEAN, TYPE_NAMES, Columns
+from edgetwin.devices.opcua.columns import (
+    ALONE,
+    ARRAY,
+    BOOLEAN,
+    LOCALIZED_TEXT,
+    STRING,
+    TYPE_NAMES,
+    Columns,
+)
 from edgetwin.devices.opcua.exchange import Call, Lane, ServiceFault, Setpoint
 from edgetwin.devices.opcua.methods import Method
 from edgetwin.devices.opcua.polling import Delivery
@@ -54,6 +63,19 @@ def fit(kind: int, raw: float) -> float | int | bool:
             raise Unfit(f"{raw:g} is neither 0 nor 1, and the node holds a Boolean")
         return raw == 1
     return _fit_integer(kind, raw)
+
+
+def fit_text(kind: int) -> int:
+    """The built-in type of a node that takes a text.
+
+    Raises:
+        Unfit: it takes none.
+    """
+    if kind in {STRING, LOCALIZED_TEXT}:
+        return kind
+    name = TYPE_NAMES[kind & 0x3F] if kind & 0x3F < len(TYPE_NAMES) else str(kind)
+    what = f"an array of {name}" if kind & ARRAY else f"a {name}"
+    raise Unfit(f"the node holds {what}, and a text is to be written")
 
 
 def _fit_integer(kind: int, raw: float) -> int:
@@ -164,7 +186,8 @@ class Writer:
             return
         self._open[request.number] = request
         self._deliver.counters.requests += 1
-        taken = partial(self._taken, request, order.value)
+        sent = request.value if isinstance(order.value, str) else order.value
+        taken = partial(self._taken, request, sent)
         fail = partial(self._fail, request, self._deliver.mark())
         if isinstance(order, Call):
             self._lane.call(order, taken, fail)
@@ -185,6 +208,9 @@ class Writer:
             raise Unfit("the server does not have the method, or it takes no number")
         if node is None or not node.kind:
             raise Unfit("the server does not have the node, or does not tell its type")
+        limits = self._tags[request.tag].write
+        if limits is not None and limits.texts:
+            return Setpoint(node.place, fit_text(node.kind), limits.text_of(request.value))
         alone = node.kind & ~ARRAY if node.place.part else node.kind
         return Setpoint(node.place, node.kind, fit(alone, raw))
 
@@ -211,6 +237,9 @@ class Writer:
         scaled = self._deliver.batches.scaled
         seen, wanted = scaled(request.tag, float(columns.values[0])), scaled(request.tag, sent)
         limits = self._tags[request.tag].write
+        if limits is not None and limits.texts:
+            self._compare_text(request, limits, columns)
+            return
         slack = (limits.tolerance if limits else 0.0) + 1e-9 * max(1.0, abs(wanted))
         if self._nodes[request.tag].place.part:
             columns.types &= ~ALONE
@@ -223,6 +252,15 @@ class Writer:
         else:
             text = f"the device took {wanted:.10g} and now holds {seen:.10g}"
             self._answer(request, WriteOutcome.NOT_VERIFIED, text, seen)
+
+    def _compare_text(self, request: WriteRequest, limits: WriteLimits, columns: Columns) -> None:
+        held = next((value for _, value in columns.objects), "")
+        wanted, number = limits.text_of(request.value), limits.number_of(held)
+        if held == wanted:
+            self._answer(request, WriteOutcome.WRITTEN, "", number)
+        else:
+            text = f"the device took {wanted!r} and now holds {held!r}"
+            self._answer(request, WriteOutcome.NOT_VERIFIED, text, number)
 
     def _fail(self, request: WriteRequest, sent: int, error: Exception) -> None:
         if isinstance(error, ServiceFault):

@@ -14,6 +14,12 @@ from edgetwin.core.tags import TagTable, ValueType, WriteLimits
 MS = 0.001
 LIMITS = WriteLimits(-1e9, 1e9)
 COIL = {"address": ModbusAddress(Table.COIL, 3), "type": ValueType.BIT}
+TEXT = {
+    "address": ModbusAddress(Table.HOLDING, 3),
+    "type": ValueType.TEXT,
+    "length": 3,
+    "write": WriteLimits(0, 1, texts=("AUTO", "Öl")),
+}
 BIT = {"address": ModbusAddress(Table.HOLDING, 3, 9), "type": ValueType.BIT}
 WORD = {"address": ModbusAddress(Table.HOLDING, 3), "type": ValueType.INT16}
 PAIR = {"address": ModbusAddress(Table.HOLDING, 3), "type": ValueType.INT32}
@@ -56,6 +62,9 @@ def play(virtual, conformance):
         (WORD, WriteBy.COMBINED, -2, "01 17 0003 0001 0003 0001 02 fffe"),
         (PAIR, WriteBy.SINGLE, 65537, "01 10 0003 0002 04 0001 0001"),
         (PAIR, WriteBy.COMBINED, 65537, "01 17 0003 0002 0003 0002 04 0001 0001"),
+        (TEXT, WriteBy.SINGLE, 0, "01 10 0003 0003 06 4155 544f 0000"),
+        (TEXT, WriteBy.COMBINED, 1, "01 17 0003 0003 0003 0003 06 c396 6c00 0000"),
+        ({**TEXT, "order": "BA"}, WriteBy.MULTIPLE, 0, "01 10 0003 0003 06 5541 4f54 0000"),
         (BIT, WriteBy.SINGLE, 1, "01 16 0003 fdff 0200"),
         (BIT, WriteBy.MULTIPLE, 0, "01 16 0003 fdff 0000"),
     ],
@@ -109,6 +118,27 @@ def test_a_device_that_shows_no_value_after_a_write_is_not_verified(play, confor
         assert result.detail == "5 was written, no value is read back"
 
     play(story, {**WORD, "no_value": (0x8000,)})
+
+
+@pytest.mark.parametrize(
+    ("words", "outcome", "read_back", "detail"),
+    [
+        ([0x4155, 0x544F, 0], WriteOutcome.WRITTEN, 0.0, ""),
+        ([0xC396, 0x6C00, 0], WriteOutcome.NOT_VERIFIED, 1.0, "'AUTO' was written, 'Öl' is read"),
+        ([0x4155, 0, 0], WriteOutcome.NOT_VERIFIED, -1.0, "'AUTO' was written, 'AU' is read back"),
+    ],
+)
+def test_a_text_is_compared_as_text(play, conformance, words, outcome, read_back, detail):
+    async def story(device, driver, sink):
+        device.fresh = lambda count: words
+        device.answer = lambda wire, reply: wire.deliver(reply, MS)
+        driver.start_write(conformance.request_for(0, 0.0))
+        await sink.until(lambda: bool(sink.results), "the result")
+        (result,) = sink.results
+        assert (result.outcome, result.read_back) == (outcome, read_back)
+        assert detail in result.detail
+
+    play(story, TEXT)
 
 
 def test_a_scan_says_that_the_device_has_no_value(play):

@@ -259,6 +259,34 @@ async def test_array_of_which_one_element_does_not_fit_is_not_written(connect, t
     await becomes(driver, sink, {0: 5.0, 1: 6.0, 2: 7.0})
 
 
+@pytest.mark.parametrize("stock", [False, True], ids=["fast", "stock"])
+@pytest.mark.parametrize("name", ["Word", "Label"])
+async def test_text_is_written_as_the_node_holds_texts(connect, tree, name, stock):
+    await begin(tree, "--arrays")
+    limits = WriteLimits(0, 2, texts=("AUTO", "OFF", "läuft"))
+    place = parse_opcua(f"nsu={URI};s={name}")
+    driver, sink = await connect([place], stock=stock, write=limits)
+    await becomes(driver, sink, {0: Quality.GOOD})
+    for number, text in ((2, "läuft"), (0, "AUTO"), (1, "OFF")):
+        sink.results.clear()
+        driver.start_write(WriteRequest(1, 0, float(number), Authority.CLOUD, "t", "t", 1 << 62))
+        await sink.until(lambda: bool(sink.results), "the result")
+        (result,) = sink.results
+        assert (result.outcome, result.read_back) == (WriteOutcome.WRITTEN, number), result
+        await becomes(driver, sink, {0: text})
+
+
+async def test_text_is_not_written_to_a_number(connect, tree):
+    await begin(tree)
+    limits = WriteLimits(0, 0, texts=("AUTO",))
+    driver, sink = await connect([parse_opcua(f"nsu={URI};s=Speed")], write=limits)
+    await becomes(driver, sink, {0: Quality.GOOD})
+    driver.start_write(WriteRequest(1, 0, 0.0, Authority.CLOUD, "t", "t", 1 << 62))
+    await sink.until(lambda: bool(sink.results), "the result")
+    assert sink.results[0].outcome is WriteOutcome.REFUSED
+    assert "the node holds a Double, and a text is to be written" in sink.results[0].detail
+
+
 async def test_array_on_a_lost_connection_is_answered_element_by_element(connect, tree):
     await begin(tree, "--parts")
     driver, sink = await connect(elements("Curve", 3), write=WriteLimits(0, 9))

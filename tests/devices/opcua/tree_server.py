@@ -5,7 +5,8 @@ python tree_server.py PORT [--fillers N] [--most N] [--many N] [--without NAME] 
 
 ``--most``: more operations than this in one call are refused, and not announced. Prints "ready",
 then obeys lines on stdin: "delete NAME", "add NAME VALUE", "set NAME VALUE", "list NAME
-VALUE,VALUE", each answered "done". ``--arrays``: one more of three zeros for each type of number.
+VALUE,VALUE", each answered "done". ``--arrays``: one more of three zeros for each type
+of number, and two texts to write.
 """
 
 import argparse
@@ -55,6 +56,10 @@ class Plant:
         for kind in NUMBERS if self.options.arrays else ():
             zeros = [False] * 3 if kind is V.Boolean else [0] * 3
             await self.add(kind.name, ua.Variant(zeros, kind), writable=True)
+        if self.options.arrays:
+            await self.add("Word", ua.Variant("OFF", V.String), writable=True)
+            label = ua.LocalizedText("OFF", "en")
+            await self.add("Label", ua.Variant(label, V.LocalizedText), writable=True)
         for number in range(self.options.many):
             await self.add(f"Many {number}", float(number))
 
