@@ -90,7 +90,7 @@ class Attacks:
             *(self._none, self._hs256, self._other_key, self._unknown_key, self._resigned),
             *(self._other_gateway, self._expired, self._future, self._too_long, self._replayed),
             *(self._number, self._typed, self._twice, self._extra, self._nested, self._large),
-            *(self._unlisted, self._outside, self._loop),
+            *(self._unlisted, self._outside, self._loop, self._misfit),
         ]
 
     def make(self, count: int) -> list[Attack]:
@@ -223,6 +223,10 @@ class Attacks:
     def _outside(self) -> Attack:
         value = self._dice.choice([599.9, 1750.1, -1e300, 2**53])
         return self._signed("outside limits", "taken", write={"tag": "skid/n", "value": value})
+
+    def _misfit(self) -> Attack:
+        value = self._dice.choice([[700.5], [700.5] * 100, "700.5", "AUTO"])
+        return self._signed("no single number", "taken", write={"tag": "skid/n", "value": value})
 
     def _loop(self) -> Attack:
         wanted = {"loop": "pressure", "mode": "auto"}
