@@ -19,8 +19,7 @@ from edgetwin.core.plan import ModbusSettings, WriteBy
 from edgetwin.core.reading import Instant, WriteOutcome, WriteRequest, WriteResult
 from edgetwin.core.tags import Tag, TagTable
 from edgetwin.devices.modbus.ask import DATA_AT, Exchange, coils_form, read_exchange, write_form
-from edgetwin.devices.modbus.lane import Lane
-from edgetwin.devices.modbus.writing import ReadBack, WriteAsk, compared, result_of
+from edgetwin.devices.modbus.writing import compared, result_of
 
 _MOST_REGISTERS, _MOST_COMBINED, _MOST_COILS = 123, 121, 1968
 
@@ -62,7 +61,6 @@ class StretchWriting(NamedTuple):
 
     requests: tuple[WriteRequest, ...]
     target: Stretch
-    lane: Lane
     now: Callable[[], Instant]
     answer: Callable[[WriteResult], None]
 
@@ -71,25 +69,10 @@ class StretchWriting(NamedTuple):
         """The first: all expire together."""
         return self.requests[0]
 
-    def begin(self, raws: Sequence[bytes]) -> None:
-        """Send it ahead of all reads."""
-        self.lane.send_first(WriteAsk(self, self.target.join(raws)))
-
     def end(self, outcome: WriteOutcome, detail: str = "", read_back: float = math.nan) -> None:
         """Answer for all."""
         for request in self.requests:
             self.answer(result_of(request, outcome, detail, read_back))
-
-    def read_back(self) -> None:
-        """The device may have taken it: look."""
-        self.lane.send_first(ReadBack(self))
-
-    def taken(self) -> None:
-        """The device says it has taken it: look, unless told that this shows nothing."""
-        if self.target.reads_back:
-            self.read_back()
-        else:
-            self.end(WriteOutcome.WRITTEN)
 
     def compare(self, frame: bytes) -> None:
         """Compare each element that the device holds with what it was told."""

@@ -183,7 +183,7 @@ class ModbusDriver:
             self._refuse(request, WriteOutcome.REFUSED, f"{target.tag.name}: {reason}")
             return
         self._writes += 1
-        writing = new(Writing, (request, target, self._lane, self._now, self._answer))
+        writing = new(Writing, (request, target, self._now, self._answer))
         self._lane.send_first(WriteAsk(writing, raw))
 
     def start_array(self, requests: Sequence[WriteRequest]) -> None:
@@ -216,7 +216,8 @@ class ModbusDriver:
         for part in parts:
             mine = slice(at, at := at + len(part.tags))
             own = tuple(requests[mine])
-            StretchWriting(own, part, self._lane, self._now, self._answer).begin(raws[mine])
+            writing = StretchWriting(own, part, self._now, self._answer)
+            self._lane.send_first(WriteAsk(writing, part.join(raws[mine])))
 
     def _refuse_all(
         self,

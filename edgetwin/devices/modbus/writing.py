@@ -34,7 +34,6 @@ from edgetwin.devices.modbus.ask import (
     write_exchange,
     write_form,
 )
-from edgetwin.devices.modbus.lane import Lane
 from edgetwin.devices.modbus.words import unknown_write
 
 
@@ -63,6 +62,10 @@ class Target:
 
 class Goal(Protocol):
     """What is written to: how, and how it is read back. Without ``form`` ask ``exchange``."""
+
+    @property
+    def reads_back(self) -> bool:
+        """Whether what it shows then says anything."""
 
     @property
     def form(self) -> WriteForm | None:
@@ -94,12 +97,6 @@ class UnderWay(Protocol):
     def end(self, outcome: WriteOutcome, detail: str = "", read_back: float = math.nan) -> None:
         """Answer."""
 
-    def read_back(self) -> None:
-        """The device may have taken it: look."""
-
-    def taken(self) -> None:
-        """The device says it has taken it."""
-
     def compare(self, frame: bytes) -> None:
         """See what it holds."""
 
@@ -109,24 +106,12 @@ class Writing(NamedTuple):
 
     request: WriteRequest
     target: Target
-    lane: Lane
     now: Callable[[], Instant]
     answer: Callable[[WriteResult], None]
 
     def end(self, outcome: WriteOutcome, detail: str = "", read_back: float = math.nan) -> None:
         """Answer."""
         self.answer(result_of(self.request, outcome, detail, read_back))
-
-    def read_back(self) -> None:
-        """The device may have taken it: look."""
-        self.lane.send_first(ReadBack(self))
-
-    def taken(self) -> None:
-        """The device says it has taken it: look, unless told that this shows nothing."""
-        if self.target.reads_back:
-            self.read_back()
-        else:
-            self.end(WriteOutcome.WRITTEN)
 
     def compare(self, frame: bytes) -> None:
         """Compare what the device holds with what it was told."""
@@ -168,13 +153,15 @@ class WriteAsk(Ask):
         """The device echoed it, which says nothing new, or shows what it now holds."""
         if frame[7] == READ_WRITE:
             self._writing.compare(frame)
+        elif self._writing.target.reads_back:
+            self._look()
         else:
-            self._writing.taken()
+            self._writing.end(WriteOutcome.WRITTEN)
 
     def failed(self, failure: Failure) -> None:
         """Refused, or nobody knows."""
         if failure.trouble is Trouble.WRONG_REPLY or failure.code == ACKNOWLEDGE:
-            self._writing.read_back()  # the device may have taken it: what it holds now tells
+            self._look()  # the device may have taken it: what it holds now tells
         elif failure.trouble is Trouble.EXCEPTION:
             cure = unknown_write(self.tail[5]) if failure.code == ILLEGAL_FUNCTION else ""
             self._writing.end(WriteOutcome.REFUSED, failure.words + cure)
@@ -183,6 +170,9 @@ class WriteAsk(Ask):
                 WriteOutcome.NO_COMMUNICATION,
                 f"{failure.words}; whether the device took it is not known",
             )
+
+    def _look(self) -> None:
+        self.lane.send_first(ReadBack(self._writing))
 
 
 class ReadBack(Ask):
