@@ -129,7 +129,9 @@ async def test_a_signed_write_is_applied_read_back_and_told(
     assert code == 0, said
 
 
-async def test_an_array_is_applied_as_one_or_not_at_all(run_gateway, plant, mosquitto, cloud):
+async def test_an_array_is_applied_as_one_or_not_at_all(
+    run_gateway, plant, mosquitto, cloud, edgetwin
+):
     text = CONFIG.format(port=plant.port, broker=mosquitto.port, mode="shadow")
     async with run_gateway(text) as gateway:
         await running(gateway)
@@ -150,6 +152,8 @@ async def test_an_array_is_applied_as_one_or_not_at_all(run_gateway, plant, mosq
         assert len((await plant.tell())["written"]) == 8
         code = await gateway.end()
     assert code == 0
+    code, said, _ = await edgetwin("replay", next((gateway.state / "recordings").glob("*")))
+    assert code == 0, said
 
 
 async def test_a_replay_is_refused_now_and_after_a_restart(
