@@ -201,7 +201,8 @@ class Field:
         driver = self._drivers.get(self._device_of[request.tag])
         self.writes_started += 1 + len(others)
         self._open_writes.add(request.number)
-        self._open_writes.update(other.number for other in others)
+        if others:
+            self._open_writes.update(other.number for other in others)
         if driver is not None:
             driver.give(request, *others)
             return
