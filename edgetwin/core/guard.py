@@ -305,8 +305,9 @@ class Guard:
 
 def _said(tag: Tag, value: float) -> str:
     """A value in words; of a text what it stands for."""
-    is_text = tag.write is not None and bool(tag.write.texts)
-    return repr(tag.write.text_of(value)) if is_text and tag.write else f"{value:g}"
+    if tag.write is None or not tag.write.texts:
+        return f"{value:g}"
+    return repr(tag.write.text_of(value))
 
 
 def _line_of(tag: Tag) -> _Line:

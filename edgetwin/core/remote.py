@@ -9,8 +9,7 @@ Theory of operation. A request comes here only when it is authentic, fresh, and 
 
 An accepted write is ``updating`` until its result is here: read back and as wanted, it is
 ``applied``, anything else is ``failed``; an array ends when its last element has. Each state is an
-event, so that recording, log, outbox and
-reply tell the same.
+event, so that recording, log, outbox and reply tell the same.
 """
 
 from collections.abc import Sequence

@@ -165,8 +165,8 @@ class Field:
             if len(writes) == 1:
                 self._write(writes[0])
             else:
-                for array in groupby(writes, self._whole):
-                    self._write(*array[1])
+                for _, together in groupby(writes, self._whole):
+                    self._write(*together)
             self._is_writing = False
             self.latency.add(self._now().mono - now.mono)
         frame = self.engine.conclude()

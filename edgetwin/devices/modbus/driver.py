@@ -57,8 +57,7 @@ class ModbusDriver:
         if not isinstance(device.settings, ModbusSettings):
             raise TypeError(f"{device.name}: settings are {type(device.settings).__name__}")
         self._settings = device.settings
-        self._now = now
-        self._sink = sink
+        self._now, self._sink, self._port = now, sink, port
         unit = Unit(device.name, self._settings.unit, tags, self._settings.limits, sink)
         self._where = f"{device.name} at {self._settings.place}"
         if self._settings.tls.any_certificate:
@@ -70,7 +69,6 @@ class ModbusDriver:
         self.counters = Counters()
         self._lane = Lane(self._settings, self.counters, self._end)
         self._shortest = _shortest(self._settings.unit, device, tags)
-        self._port = port
         self._writes = 0
         self._gone = asyncio.Event()
         self._gone.set()

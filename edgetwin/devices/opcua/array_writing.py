@@ -67,8 +67,10 @@ class ArrayWrite:
                 f"configuration says elements: {own}. No element was written"
             )
             self._answer(WriteOutcome.REFUSED, text)
-            return
-        self._send(self._whole)
+        elif self._requests[0].expires < self._deliver.mark():
+            self._answer(WriteOutcome.EXPIRED, "its time was over when the array had been measured")
+        else:
+            self._send(self._whole)
 
     def _send(self, place: Place) -> None:
         self._deliver.counters.requests += 1

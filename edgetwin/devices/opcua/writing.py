@@ -237,9 +237,6 @@ class Writer:
         scaled = self._deliver.batches.scaled
         seen, wanted = scaled(request.tag, float(columns.values[0])), scaled(request.tag, sent)
         limits = self._tags[request.tag].write
-        if limits is not None and limits.texts:
-            self._compare_text(request, limits, columns)
-            return
         slack = (limits.tolerance if limits else 0.0) + 1e-9 * max(1.0, abs(wanted))
         if self._nodes[request.tag].place.part:
             columns.types &= ~ALONE
@@ -247,6 +244,8 @@ class Writer:
         if quality.is_bad:
             text = f"read back as {quality.words}"
             self._answer(request, WriteOutcome.NOT_VERIFIED, text)
+        elif limits is not None and limits.texts:
+            self._compare_text(request, limits, columns)
         elif abs(seen - wanted) <= slack:
             self._answer(request, WriteOutcome.WRITTEN, "", seen)
         else:

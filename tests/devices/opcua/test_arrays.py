@@ -248,6 +248,22 @@ async def test_array_that_a_server_writes_only_whole_must_have_our_length(connec
     await becomes(driver, sink, {0: 1.0, 1: 2.0})
 
 
+async def test_array_whose_time_is_over_once_it_was_measured_is_not_written(connect, tree):
+    await begin(tree)
+    driver, sink = await connect(elements("Curve", 3), write=WriteLimits(0, 9))
+    await becomes(driver, sink, {0: 1.0, 1: 2.0, 2: 3.0})
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    soon = int((loop.time() + 0.2) * 1e9)
+    tree.freeze()
+    driver.start_array([each._replace(expires=soon) for each in wishes([7.0, 8.0, 9.0])])
+    loop.call_later(0.3, over.set)
+    await over.wait()
+    await tree.start()  # it goes on
+    await sink.until(lambda: len(sink.results) == 3, "all results")
+    assert {r.outcome for r in sink.results} == {WriteOutcome.EXPIRED}
+    await becomes(driver, sink, {0: 1.0, 1: 2.0, 2: 3.0})
+
+
 async def test_array_of_which_one_element_does_not_fit_is_not_written(connect, tree):
     await begin(tree, "--arrays", "--parts")
     driver, sink = await connect(elements("Byte", 3), write=WriteLimits(-999, 999))
